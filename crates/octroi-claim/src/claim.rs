@@ -69,6 +69,34 @@ pub struct NewClaim {
     pub created_at: UnixMicros,
 }
 
+/// Names a stored claim.
+///
+/// Claims live in tables by the day of their `validBefore` (money rule 32), so a key carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimKey {
+    /// The authorization's end.
+    pub valid_before: UnixSeconds,
+    /// The payment's identity.
+    pub identity: B256,
+}
+
+impl ClaimKey {
+    /// The key of a claim.
+    #[must_use]
+    pub fn of(claim: &NewClaim) -> Self {
+        Self {
+            valid_before: claim.valid_before,
+            identity: claim.identity,
+        }
+    }
+
+    /// The day whose table holds it, counted from 1970.
+    #[must_use]
+    pub const fn day(&self) -> u64 {
+        self.valid_before.0 / 86_400
+    }
+}
+
 /// A claim as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -86,4 +114,12 @@ pub struct Claim {
     pub credit: Option<CreditId>,
     /// The chain transaction that settled it, or that may have.
     pub tx_hash: Option<B256>,
+}
+
+impl Claim {
+    /// What names it.
+    #[must_use]
+    pub fn key(&self) -> ClaimKey {
+        ClaimKey::of(&self.terms)
+    }
 }

@@ -1,8 +1,8 @@
 //! What becomes of a payment that arrives (money rules 6–14).
 
-use octroi_types::{Amount, B256, ClaimId, CreditId, TransactionId};
+use octroi_types::{Amount, B256, CreditId, TransactionId};
 
-use crate::claim::{Claim, NewClaim, SettleOrder};
+use crate::claim::{Claim, ClaimKey, NewClaim, SettleOrder};
 use crate::recovery::{Recovery, recover};
 use crate::state::{PaymentState, WorkState};
 
@@ -20,7 +20,7 @@ pub struct PayerStanding {
     /// A refund credit of the payer at this tenant, in this asset and mode, that suffices.
     pub credit: Option<CreditId>,
     /// An earlier payment of the same payer for the same request whose fate is unknown.
-    pub unknown_earlier: Option<ClaimId>,
+    pub unknown_earlier: Option<ClaimKey>,
 }
 
 /// Why a payment is not granted.
@@ -56,7 +56,7 @@ pub enum RefusedClaim {
     /// that is known, so that nobody pays twice.
     AwaitEarlier {
         /// The earlier claim.
-        earlier: ClaimId,
+        earlier: ClaimKey,
     },
 }
 

@@ -18,7 +18,7 @@ mod state;
 mod tests;
 
 pub use binding::{Binding, SecretHash};
-pub use claim::{Claim, NewClaim, NodeId, SettleOrder};
+pub use claim::{Claim, ClaimKey, NewClaim, NodeId, SettleOrder};
 pub use decide::{ClaimDecision, PayerStanding, RefusedClaim, decide_claim};
 pub use recovery::{Recovery, recover};
 pub use state::{Advance, AdvanceError, PaymentState, Step, WorkState, advance};

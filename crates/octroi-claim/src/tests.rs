@@ -7,9 +7,9 @@ use octroi_types::{
 use proptest::prelude::*;
 
 use crate::{
-    Advance, AdvanceError, Binding, Claim, ClaimDecision, NewClaim, NodeId, PayerStanding,
-    PaymentState, Recovery, RefusedClaim, SecretHash, SettleOrder, Step, WorkState, advance,
-    decide_claim, recover,
+    Advance, AdvanceError, Binding, Claim, ClaimDecision, ClaimKey, NewClaim, NodeId,
+    PayerStanding, PaymentState, Recovery, RefusedClaim, SecretHash, SettleOrder, Step, WorkState,
+    advance, decide_claim, recover,
 };
 
 fn new_claim(order: SettleOrder) -> NewClaim {
@@ -242,7 +242,10 @@ fn trust_ends_at_the_balance() {
 
 #[test]
 fn a_credit_covers_and_an_unknown_earlier_payment_holds_back() {
-    let earlier = ClaimId::from_bytes([77; 16]);
+    let earlier = ClaimKey {
+        valid_before: UnixSeconds(1_999_999_999),
+        identity: B256([77; 32]),
+    };
     let waiting = PayerStanding {
         unknown_earlier: Some(earlier),
         ..PayerStanding::default()

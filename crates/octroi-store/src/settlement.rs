@@ -1,0 +1,198 @@
+//! The port for settlements: what was signed, sent and seen (money rules 15–18).
+
+use std::fmt;
+
+use async_trait::async_trait;
+use octroi_claim::{Claim, ClaimKey};
+use octroi_types::{Address, B256, ChainId, ClaimId, Redacted, SettlementId, UnixMicros};
+use serde::Serialize;
+
+use crate::error::StoreError;
+
+/// One signed transaction for a (chain, wallet, nonce). Fee bumps add attempts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Its hash.
+    pub tx_hash: B256,
+    /// The signed bytes; kept until the settlement is final.
+    pub raw_tx: Redacted<Vec<u8>>,
+    /// The fee cap, in wei per gas.
+    pub max_fee_per_gas: u64,
+    /// The tip, in wei per gas.
+    pub max_priority_fee_per_gas: u64,
+    /// When it was made durable; it is sent after that.
+    pub created_at: UnixMicros,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("tx_hash", &self.tx_hash)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A settlement about to be sent.
+#[derive(Debug, Clone)]
+pub struct NewSettlement {
+    /// Its id, made by the caller.
+    pub id: SettlementId,
+    /// The chain.
+    pub chain: ChainId,
+    /// The sending wallet.
+    pub wallet: Address,
+    /// The wallet's nonce. (chain, wallet, nonce) is unique in the store.
+    pub nonce: u64,
+    /// The first signed transaction.
+    pub attempt: Attempt,
+    /// The claims it carries, with the epoch under which each is worked on. Empty for a
+    /// transaction that only fills a nonce gap.
+    pub claims: Vec<(ClaimKey, u32)>,
+}
+
+/// Whether a settlement may be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenOutcome {
+    /// It is durable and each claim is `broadcast`: send it.
+    Opened,
+    /// The nonce is taken by another settlement: take the next one and sign anew.
+    NonceTaken,
+    /// Nothing was stored: these claims passed to another owner or cannot be sent any more.
+    Fenced(Vec<ClaimKey>),
+}
+
+/// How far a settlement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettlementState {
+    /// Durable; sent, or about to be.
+    Open,
+    /// Seen in a block.
+    Included,
+    /// Its block is final; the signed bytes are gone.
+    Final,
+}
+
+/// Where a transaction was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inclusion {
+    /// The transaction.
+    pub tx_hash: B256,
+    /// Its block's number.
+    pub block_number: u64,
+    /// Its block's hash; another hash at this number later means that the block was replaced.
+    pub block_hash: B256,
+}
+
+/// A settlement as stored.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Its id.
+    pub id: SettlementId,
+    /// The chain.
+    pub chain: ChainId,
+    /// The sending wallet.
+    pub wallet: Address,
+    /// The wallet's nonce.
+    pub nonce: u64,
+    /// How far it is.
+    pub state: SettlementState,
+    /// Every signed transaction, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Where it was seen.
+    pub inclusion: Option<Inclusion>,
+    /// The claims it carries.
+    pub claims: Vec<ClaimKey>,
+}
+
+/// What the chain (or a remote facilitator) told about one claim. Facts do not belong to an owner:
+/// they are applied whatever the claim's epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// The payment is on the chain.
+    Settled {
+        /// Where.
+        inclusion: Inclusion,
+        /// Index of the `AuthorizationUsed` log in its block. Each log settles one claim only
+        /// (money rule 17).
+        log_index: u64,
+    },
+    /// It is not known whether the payment was or will be settled.
+    Unknown,
+    /// The authorization ended unused in a finalized block.
+    Failed,
+    /// The block that held the settled payment was replaced.
+    Vanished,
+    /// Nothing was sent: the settlement was refused before anything left the gate. The claim is
+    /// released.
+    NotSent,
+}
+
+/// What became of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactOutcome {
+    /// Applied, or already so. If the work had been given up, `credit` of the claim names the
+    /// refund credit that was opened in the same store transaction.
+    Applied(Box<Claim>),
+    /// The log settled another claim already; this claim is now of unknown fate.
+    LogTaken {
+        /// The claim that it settled.
+        by: ClaimId,
+    },
+    /// The claim cannot take this fact from its present state.
+    Refused(Box<Claim>),
+    /// There is no such claim (any more).
+    NoSuchClaim,
+}
+
+/// Settlements: durable before broadcast, watched until final.
+#[async_trait]
+pub trait SettlementStore: Send + Sync + 'static {
+    /// Makes a signed settlement durable and moves all its claims to `broadcast`, or stores nothing.
+    async fn settlement_open(&self, new: NewSettlement) -> Result<OpenOutcome, StoreError>;
+
+    /// Adds a fee bump under the same nonce.
+    async fn settlement_attempt(
+        &self,
+        id: SettlementId,
+        attempt: Attempt,
+    ) -> Result<(), StoreError>;
+
+    /// Records where a settlement was seen, and what became of its claims. Also posts each settled
+    /// claim to the ledger.
+    async fn settlement_included(
+        &self,
+        id: SettlementId,
+        inclusion: Inclusion,
+        facts: Vec<(ClaimKey, Fact)>,
+        now: UnixMicros,
+    ) -> Result<Vec<FactOutcome>, StoreError>;
+
+    /// Applies facts that were learned otherwise (reconciliation, remote facilitator). Posting as
+    /// above; a reversal posts `settlement_loss` when a settled claim vanished.
+    async fn facts_apply(
+        &self,
+        facts: Vec<(ClaimKey, Fact)>,
+        now: UnixMicros,
+    ) -> Result<Vec<FactOutcome>, StoreError>;
+
+    /// The block of these settlements is final: their signed bytes are dropped.
+    async fn settlements_final(&self, ids: Vec<SettlementId>) -> Result<(), StoreError>;
+
+    /// The block of a settlement was replaced: it is open again, its settled claims are unknown.
+    async fn settlement_vanished(
+        &self,
+        id: SettlementId,
+        now: UnixMicros,
+    ) -> Result<(), StoreError>;
+
+    /// Settlements of a chain that are not final, oldest nonce first.
+    async fn settlements_unfinished(&self, chain: ChainId) -> Result<Vec<Settlement>, StoreError>;
+
+    /// The highest nonce used by a wallet on a chain, if any.
+    async fn settlement_nonce_max(
+        &self,
+        chain: ChainId,
+        wallet: Address,
+    ) -> Result<Option<u64>, StoreError>;
+}
