@@ -72,9 +72,10 @@ stored_enum!(
 pub enum Step {
     /// The origin is about to be called (settle-before order, after settlement).
     Execute,
-    /// The response head arrived.
+    /// The response head arrived, for a payment that is settled or covered already.
     Answer,
-    /// A signed transaction is being made durable, in the same store transaction as this step.
+    /// A signed transaction is being made durable, in the same store transaction as this step. In
+    /// [`SettleOrder::ResponseHead`] it also says that the head arrived.
     Broadcast {
         /// Hash of the transaction.
         tx_hash: B256,
@@ -197,11 +198,10 @@ fn after(claim: &Claim, step: Step) -> Option<(PaymentState, WorkState)> {
         // Money of unknown fate: the work is over, the fate is still watched.
         (Step::Break { credit: None }, P::Unknown | P::Broadcast, _) => (payment, W::Broken),
 
-        // Money. A payment is sent after the work was answered, or before it begins.
-        (Step::Broadcast { .. } | Step::Delegate, P::Claimed, work)
-            if ready_to_settle(claim.terms.order, work) =>
-        {
-            (P::Broadcast, work)
+        // Money. A payment is sent when the response head has arrived, which this step then also
+        // records, or before the work begins.
+        (Step::Broadcast { .. } | Step::Delegate, P::Claimed, work) => {
+            (P::Broadcast, work_when_sent(claim.terms.order, work)?)
         }
         // A payment that vanished or is unknown is sent again under a further transaction.
         (Step::Broadcast { .. }, P::Broadcast | P::Unknown, _) => (payment, work),
@@ -228,11 +228,14 @@ fn after(claim: &Claim, step: Step) -> Option<(PaymentState, WorkState)> {
     })
 }
 
-/// Whether the work has reached the point at which this order settles.
-const fn ready_to_settle(order: SettleOrder, work: WorkState) -> bool {
-    match order {
-        SettleOrder::ResponseHead => matches!(work, WorkState::Answered),
-        SettleOrder::BeforeOrigin => matches!(work, WorkState::NotStarted),
+/// The work's state once a payment is sent in this order; `None` if it is not time to send it.
+const fn work_when_sent(order: SettleOrder, work: WorkState) -> Option<WorkState> {
+    match (order, work) {
+        (SettleOrder::ResponseHead, WorkState::Executing | WorkState::Answered) => {
+            Some(WorkState::Answered)
+        }
+        (SettleOrder::BeforeOrigin, WorkState::NotStarted) => Some(WorkState::NotStarted),
+        (SettleOrder::ResponseHead | SettleOrder::BeforeOrigin, _) => None,
     }
 }
 
