@@ -25,6 +25,9 @@ pub enum SettleOrder {
     ResponseHead,
     /// Before the origin is called, for work that must not start unpaid.
     BeforeOrigin,
+    /// On behalf of somebody else's server, through our facilitator. There is no work of ours; the
+    /// success is handed out once, to whoever asks first after the settlement (money rule 21).
+    Facilitated,
 }
 
 /// What is known when a claim is made. Everything the books, recovery and reconciliation need

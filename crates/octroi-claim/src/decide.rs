@@ -87,7 +87,8 @@ pub fn decide_claim(
             None => claim.epoch.saturating_add(1),
         },
     };
-    if standing.credit.is_none()
+    if new.order != SettleOrder::Facilitated
+        && standing.credit.is_none()
         && let Some(earlier) = standing.unknown_earlier
     {
         return ClaimDecision::Refuse(RefusedClaim::AwaitEarlier { earlier });
@@ -132,7 +133,10 @@ fn refuse_existing(claim: &Claim, owner_alive: bool, new: &NewClaim) -> Option<R
 }
 
 fn grant(mut new: NewClaim, epoch: u32, standing: &PayerStanding) -> Claim {
-    if let Some(credit) = standing.credit {
+    // Credits are spent at the gate; a facilitator's client wants money moved.
+    if let Some(credit) = standing.credit
+        && new.order != SettleOrder::Facilitated
+    {
         return Claim {
             terms: new,
             payment: PaymentState::Covered,
@@ -143,12 +147,12 @@ fn grant(mut new: NewClaim, epoch: u32, standing: &PayerStanding) -> Claim {
             tx_hash: None,
         };
     }
-    if must_settle_first(&new, standing) {
+    if new.order == SettleOrder::ResponseHead && must_settle_first(&new, standing) {
         new.order = SettleOrder::BeforeOrigin;
     }
     let work = match new.order {
         SettleOrder::ResponseHead => WorkState::Executing,
-        SettleOrder::BeforeOrigin => WorkState::NotStarted,
+        SettleOrder::BeforeOrigin | SettleOrder::Facilitated => WorkState::NotStarted,
     };
     Claim {
         terms: new,

@@ -1,6 +1,6 @@
 //! What becomes of a claim whose owner died (money rule 7).
 
-use crate::claim::Claim;
+use crate::claim::{Claim, SettleOrder};
 use crate::state::{PaymentState, WorkState};
 
 /// What recovery does with a claim of a dead owner. It raises the epoch in any case but `Nothing`.
@@ -26,6 +26,12 @@ pub const fn recover(claim: &Claim) -> Recovery {
             WorkState::NotStarted | WorkState::Executing | WorkState::Answered,
         ) => Recovery::Release,
         (PaymentState::Broadcast | PaymentState::Unknown, _) => Recovery::Reconcile,
+        // Nobody's answer was lost: the success waits to be collected.
+        (PaymentState::Settled, WorkState::NotStarted)
+            if matches!(claim.terms.order, SettleOrder::Facilitated) =>
+        {
+            Recovery::Nothing
+        }
         (
             PaymentState::Settled,
             WorkState::NotStarted | WorkState::Executing | WorkState::Answered,

@@ -234,8 +234,12 @@ const fn work_when_sent(order: SettleOrder, work: WorkState) -> Option<WorkState
         (SettleOrder::ResponseHead, WorkState::Executing | WorkState::Answered) => {
             Some(WorkState::Answered)
         }
-        (SettleOrder::BeforeOrigin, WorkState::NotStarted) => Some(WorkState::NotStarted),
-        (SettleOrder::ResponseHead | SettleOrder::BeforeOrigin, _) => None,
+        (SettleOrder::BeforeOrigin | SettleOrder::Facilitated, WorkState::NotStarted) => {
+            Some(WorkState::NotStarted)
+        }
+        (SettleOrder::ResponseHead | SettleOrder::BeforeOrigin | SettleOrder::Facilitated, _) => {
+            None
+        }
     }
 }
 

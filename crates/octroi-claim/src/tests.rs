@@ -99,7 +99,11 @@ fn the_usual_ways_end_delivered() {
 #[test]
 fn nothing_is_sent_before_its_time() {
     let broadcast = Step::Broadcast { tx_hash: TX };
-    for order in [SettleOrder::ResponseHead, SettleOrder::BeforeOrigin] {
+    for order in [
+        SettleOrder::ResponseHead,
+        SettleOrder::BeforeOrigin,
+        SettleOrder::Facilitated,
+    ] {
         for work in WorkState::ALL {
             let claim = Claim {
                 work: *work,
@@ -109,7 +113,9 @@ fn nothing_is_sent_before_its_time() {
                 SettleOrder::ResponseHead => {
                     matches!(work, WorkState::Executing | WorkState::Answered)
                 }
-                SettleOrder::BeforeOrigin => *work == WorkState::NotStarted,
+                SettleOrder::BeforeOrigin | SettleOrder::Facilitated => {
+                    *work == WorkState::NotStarted
+                }
             };
             let result = advance(
                 &claim,
@@ -278,6 +284,45 @@ fn a_credit_covers_and_an_unknown_earlier_payment_holds_back() {
                 );
                 assert!(sent.is_err());
             }
+        }
+        ClaimDecision::Refuse(refused) => panic!("{refused:?}"),
+    }
+}
+
+#[test]
+fn a_facilitated_payment_waits_to_be_collected() {
+    let claim = walk(
+        granted(SettleOrder::Facilitated),
+        &[
+            Step::Broadcast { tx_hash: TX },
+            Step::Lose,
+            Step::Settle { tx_hash: TX },
+        ],
+    );
+    assert_eq!(
+        (claim.payment, claim.work),
+        (PaymentState::Settled, WorkState::NotStarted)
+    );
+    assert_eq!(recover(&claim), Recovery::Nothing);
+    let collected = walk(claim, &[Step::Execute, Step::Answer, Step::Deliver]);
+    let again = advance(
+        &collected,
+        Advance {
+            epoch: 0,
+            step: Step::Execute,
+        },
+    );
+    assert!(again.is_err(), "the success is handed out once");
+    // Neither credits nor trust change how it is settled.
+    let standing = PayerStanding {
+        credit: Some(CREDIT),
+        failed_lately: true,
+        ..Default::default()
+    };
+    match decide_claim(None, new_claim(SettleOrder::Facilitated), &standing) {
+        ClaimDecision::Grant(claim) => {
+            assert_eq!(claim.payment, PaymentState::Claimed);
+            assert_eq!(claim.terms.order, SettleOrder::Facilitated);
         }
         ClaimDecision::Refuse(refused) => panic!("{refused:?}"),
     }
