@@ -1,0 +1,127 @@
+//! `cargo xtask test`: everything that has to pass, stage by stage.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::fetch;
+use crate::run::{cargo, run, say, watch};
+use crate::tally::Tally;
+
+const INTEROP: &str = "octroi-interop";
+
+/// Runs every stage, and ends with one line that counts all tests. A stage that fails does not keep the
+/// others from running, unless they need what it makes. Returns whether all succeeded.
+pub(crate) fn test() -> bool {
+    let mut stages = Stages::start();
+    let fetched = stages.step("fetch", fetch::fetch);
+    stages.tests("workspace", &["--workspace", "--exclude", INTEROP]);
+    let built = stages.step("build", || {
+        run(&mut cargo(["build", "--package", "octroi"]))
+    });
+    if fetched && built {
+        stages.tests("interop", &["--package", INTEROP]);
+    } else {
+        say("test: interop left out, because it needs what failed");
+    }
+    stages.finish()
+}
+
+/// The stages so far.
+struct Stages {
+    started: Instant,
+    nextest: bool,
+    failed: Vec<&'static str>,
+    tally: Tally,
+}
+
+impl Stages {
+    fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            nextest: nextest_is_installed(),
+            failed: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// A stage that is no test itself. Returns whether it succeeded.
+    fn step(&mut self, name: &'static str, work: impl FnOnce() -> Result<()>) -> bool {
+        say(&format!("test: {name} …"));
+        let started = Instant::now();
+        let result = work();
+        if let Err(error) = &result {
+            say(&format!("error: {error:#}"));
+        }
+        self.close(name, started.elapsed(), result.is_ok(), "")
+    }
+
+    /// A stage of tests, of the packages that `selection` names.
+    fn tests(&mut self, name: &'static str, selection: &[&str]) {
+        say(&format!("test: {name} …"));
+        let started = Instant::now();
+        let mut tally = Tally::default();
+        let mut command = self.runner(selection);
+        let succeeded = watch(&mut command, |line| tally.see(line)).unwrap_or_else(|error| {
+            say(&format!("error: {error:#}"));
+            false
+        });
+        self.tally += tally;
+        // A stage in which nothing ran has shown nothing.
+        let succeeded = succeeded && tally.passed > 0;
+        self.close(name, started.elapsed(), succeeded, &format!(", {tally}"));
+    }
+
+    fn runner(&self, selection: &[&str]) -> Command {
+        let mut command = if self.nextest {
+            cargo(["nextest", "run", "--no-fail-fast", "--all-features"])
+        } else {
+            cargo([
+                "test",
+                "--no-fail-fast",
+                "--all-features",
+                "--lib",
+                "--bins",
+                "--tests",
+            ])
+        };
+        // Plain text, because its closing lines are read.
+        command.args(selection).env("CARGO_TERM_COLOR", "never");
+        command
+    }
+
+    fn close(&mut self, name: &'static str, took: Duration, succeeded: bool, counts: &str) -> bool {
+        let word = if succeeded { "ok" } else { "FAILED" };
+        say(&format!(
+            "test: {name} {word} in {:.0} s{counts}",
+            took.as_secs_f64()
+        ));
+        if !succeeded {
+            self.failed.push(name);
+        }
+        succeeded
+    }
+
+    fn finish(mut self) -> bool {
+        // A stage can fail without a failed test: what does not compile is not tested.
+        if !self.failed.is_empty() && self.tally.failed == 0 {
+            self.tally.failed = 1;
+        }
+        let total = self.started.elapsed().as_secs_f64();
+        match self.failed.join(", ") {
+            none if none.is_empty() => say(&format!("test: every stage ok in {total:.0} s")),
+            stages => say(&format!("test: failed after {total:.0} s: {stages}")),
+        }
+        say(&self.tally.to_string());
+        self.failed.is_empty()
+    }
+}
+
+fn nextest_is_installed() -> bool {
+    let version = cargo(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    version.is_ok_and(|status| status.success())
+}

@@ -1,0 +1,211 @@
+//! The x402 project's own clients, sellers and facilitator, as published, each in its own process.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use octroi_types::Address;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{Account, FACILITATOR, Process, Rpc, Service, installed};
+
+/// The path that every seller here sells.
+pub const PAID_PATH: &str = "/exact/evm/eip3009";
+/// What it costs, in millionths of a dollar.
+pub const PRICE: u128 = 1_000;
+
+/// The official facilitator on the node's chain, settling from [`FACILITATOR`].
+///
+/// # Errors
+/// When it does not start.
+pub async fn facilitator(rpc: &Rpc) -> Result<Service> {
+    let mut command = installed::node_script("facilitator.mjs")?;
+    command
+        .env("PORT", "0")
+        .env("EVM_PRIVATE_KEY", FACILITATOR.private_key)
+        .env("EVM_RPC_URL", rpc.url());
+    Service::start("the facilitator", command).await
+}
+
+/// A shop behind the official Express middleware, v2.
+///
+/// # Errors
+/// When it does not start.
+pub async fn express_seller(facilitator_url: &str, payee: Address) -> Result<Service> {
+    let command = installed::node_script("server-express.mjs")?;
+    seller("the Express seller", command, facilitator_url, payee).await
+}
+
+/// A shop behind the last Express middleware of v1.
+///
+/// # Errors
+/// When it does not start.
+pub async fn express_seller_v1(facilitator_url: &str, payee: Address) -> Result<Service> {
+    let command = installed::node_script("server-express-v1.mjs")?;
+    seller("the v1 Express seller", command, facilitator_url, payee).await
+}
+
+/// A shop behind the official FastAPI middleware, v2.
+///
+/// # Errors
+/// When it does not start.
+pub async fn fastapi_seller(facilitator_url: &str, payee: Address) -> Result<Service> {
+    let command = installed::python_script("server_fastapi.py")?;
+    seller("the FastAPI seller", command, facilitator_url, payee).await
+}
+
+/// The Express seller and the facilitator in one process, which is how the official stack is fastest: what
+/// measurements compare with. `/free` costs nothing.
+///
+/// # Errors
+/// When it does not start.
+pub async fn express_stack(rpc: &Rpc, payee: Address) -> Result<Service> {
+    let mut command = installed::node_script("bench-server.mjs")?;
+    command
+        .env("PORT", "0")
+        .env("EVM_PRIVATE_KEY", FACILITATOR.private_key)
+        .env("EVM_RPC_URL", rpc.url())
+        .env("EVM_PAYEE_ADDRESS", payee.to_string());
+    Service::start("the Express stack", command).await
+}
+
+async fn seller(
+    name: &str,
+    mut command: Command,
+    facilitator_url: &str,
+    payee: Address,
+) -> Result<Service> {
+    command
+        .env("PORT", "0")
+        .env("FACILITATOR_URL", facilitator_url)
+        .env("EVM_PAYEE_ADDRESS", payee.to_string());
+    Service::start(name, command).await
+}
+
+/// The official clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Buyer {
+    /// `@x402/fetch`
+    Fetch,
+    /// `@x402/axios`
+    Axios,
+    /// PyPI `x402` on httpx
+    Httpx,
+    /// PyPI `x402` on requests
+    Requests,
+    /// `x402-fetch`, the client of v1
+    FetchV1,
+}
+
+impl Buyer {
+    /// Those that speak v2.
+    pub const V2: [Self; 4] = [Self::Fetch, Self::Axios, Self::Httpx, Self::Requests];
+
+    /// Buys what `order` names, with the client's own default settings, and returns its account of it.
+    ///
+    /// # Errors
+    /// When the client ends without a report. A purchase that failed is not an error.
+    pub async fn buy(self, order: &Order<'_>) -> Result<Purchase> {
+        let (name, mut command) = match self {
+            Self::Fetch => ("@x402/fetch", installed::node_script("client-fetch.mjs")?),
+            Self::Axios => ("@x402/axios", installed::node_script("client-axios.mjs")?),
+            Self::Httpx => (
+                "x402 on httpx",
+                installed::python_script("client_httpx.py")?,
+            ),
+            Self::Requests => (
+                "x402 on requests",
+                installed::python_script("client_requests.py")?,
+            ),
+            Self::FetchV1 => (
+                "x402-fetch v1",
+                installed::node_script("client-fetch-v1.mjs")?,
+            ),
+        };
+        order.describe_in(&mut command);
+        let (_, output) = Process::start(name, command)?.finish().await?;
+        let line = output
+            .lines()
+            .rev()
+            .find(|line| line.starts_with("{\"success\""));
+        let line = line.with_context(|| format!("{name} made no report:\n{output}"))?;
+        serde_json::from_str(line).with_context(|| format!("the report of {name}: {line}"))
+    }
+}
+
+/// Something to buy.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Who pays.
+    pub account: Account,
+    /// The seller's address, without a path.
+    pub server_url: &'a str,
+    /// The path, with a query if any.
+    pub path: &'a str,
+    /// The request's method.
+    pub method: &'a str,
+    /// A JSON body, if any.
+    pub body: Option<&'a str>,
+}
+
+impl<'a> Order<'a> {
+    /// A GET request.
+    #[must_use]
+    pub fn get(account: Account, server_url: &'a str, path: &'a str) -> Self {
+        Self {
+            account,
+            server_url,
+            path,
+            method: "GET",
+            body: None,
+        }
+    }
+
+    fn describe_in(&self, command: &mut Command) {
+        command
+            .env("EVM_PRIVATE_KEY", self.account.private_key)
+            .env("RESOURCE_SERVER_URL", self.server_url)
+            .env("ENDPOINT_PATH", self.path)
+            .env("REQUEST_METHOD", self.method)
+            .env("REQUEST_BODY", self.body.unwrap_or_default());
+    }
+}
+
+/// What a client reported of its purchase.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Purchase {
+    /// Answered with a 2xx status, and not told that settlement failed.
+    pub success: bool,
+    /// The last status; none where the client gave up by itself.
+    pub status_code: Option<u16>,
+    /// The body: JSON as it is, text as a string, anything else as `{bytes, sha256}`.
+    pub data: Value,
+    /// The decoded receipt header.
+    pub payment_response: Option<Value>,
+    /// Why the client gave up.
+    pub error: Option<String>,
+}
+
+/// Has the official client sign `count` payments for what `order` names and returns the values for the
+/// `PAYMENT-SIGNATURE` header, none of them sent.
+///
+/// # Errors
+/// When the seller asks for no payment or the client refuses its terms.
+pub async fn sign_payments(order: &Order<'_>, count: usize) -> Result<Vec<String>> {
+    let mut command = installed::node_script("sign-payments.mjs")?;
+    order.describe_in(&mut command);
+    command.env("COUNT", count.to_string());
+    let (status, output) = Process::start("the signer", command)?.finish().await?;
+    ensure!(status.success(), "the signer failed:\n{output}");
+    // Base64 of a JSON object; Node's own warnings are not.
+    let payments: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with("eyJ"))
+        .map(str::to_owned)
+        .collect();
+    ensure!(
+        payments.len() == count,
+        "expected {count} payments:\n{output}"
+    );
+    Ok(payments)
+}
