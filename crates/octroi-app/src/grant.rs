@@ -1,0 +1,332 @@
+//! A grant: the right to deliver one answer, and the duty to say what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use octroi_chain::{Chain, Level, SettleJob, SettleOutcome};
+use octroi_claim::{AdvanceError, Claim, PaymentState, SettleOrder, Step};
+use octroi_store::Credit;
+use octroi_types::{
+    Address, Amount, B256, ChainId, CreditId, ErrorCode, TransactionId, UnixMicros,
+};
+use octroi_x402::{Reason, Version};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use crate::deal::{BreakRule, Deal};
+use crate::payments::{Checked, Inner};
+
+/// The right to deliver one answer. Ends with [`Grant::deliver`], [`Grant::break_off`] or
+/// [`Grant::give_up`]; dropped without, it gives up by itself, in a task that shutdown waits for.
+pub struct Grant {
+    inner: Arc<Inner>,
+    claim: Box<Claim>,
+    checked: Checked,
+    level: Level,
+    break_rule: BreakRule,
+    finished: bool,
+}
+
+/// Proof that an answer was paid for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The protocol version that the buyer spoke.
+    pub version: Version,
+    /// The seller's record.
+    pub transaction: TransactionId,
+    /// The chain.
+    pub chain: ChainId,
+    /// Who paid.
+    pub payer: Address,
+    /// What was paid, in the token's smallest unit.
+    pub amount: Amount,
+    /// The chain transaction; none if a credit paid.
+    pub tx_hash: Option<B256>,
+    /// The credit that paid.
+    pub covered_by: Option<CreditId>,
+}
+
+/// Why an answer is not given although the payment was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettleFailure {
+    /// The payment cannot be settled: 402 with the reason and fresh terms.
+    Refused(Reason),
+    /// It is not known yet whether it settles: 503, come again with the same payment.
+    Pending {
+        /// The chain transaction that may settle it.
+        tx_hash: Option<B256>,
+    },
+    /// It was not sent, and will not be: 503, the same payment may come again.
+    Unavailable(ErrorCode),
+    /// Another node took the claim over.
+    Fenced,
+}
+
+impl Grant {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        deal: &Deal,
+        claim: Box<Claim>,
+        checked: Checked,
+    ) -> Self {
+        let (level, break_rule) = (deal.level, deal.break_rule);
+        Self { inner, claim, checked, level, break_rule, finished: false }
+    }
+
+    /// Whether [`Grant::settle`] must come before the origin is called.
+    #[must_use]
+    pub fn settles_first(&self) -> bool {
+        self.claim.payment == PaymentState::Claimed
+            && self.claim.terms.order == SettleOrder::BeforeOrigin
+    }
+
+    /// The seller's record of this attempt.
+    #[must_use]
+    pub fn transaction(&self) -> TransactionId {
+        self.claim.terms.transaction
+    }
+
+    /// Settles before the origin is called, and then marks the work as begun.
+    ///
+    /// # Errors
+    /// [`SettleFailure`]; the origin must not be called.
+    pub async fn settle_first(&mut self) -> Result<(), SettleFailure> {
+        self.settle().await?;
+        self.step(vec![Step::Execute]).await
+    }
+
+    /// The origin's response head arrived and is to be charged for: settles, unless that was done
+    /// before or a credit covers, and gives the receipt to send with the head.
+    ///
+    /// # Errors
+    /// [`SettleFailure`]; the answer must not be given.
+    pub async fn answered(&mut self) -> Result<Receipt, SettleFailure> {
+        if self.claim.payment == PaymentState::Claimed {
+            self.settle().await?;
+        } else {
+            self.step(vec![Step::Answer]).await?;
+        }
+        Ok(self.receipt())
+    }
+
+    fn receipt(&self) -> Receipt {
+        Receipt {
+            version: self.checked.version,
+            transaction: self.claim.terms.transaction,
+            chain: self.claim.terms.chain,
+            payer: self.claim.terms.payer,
+            amount: self.claim.terms.amount,
+            tx_hash: self.claim.tx_hash,
+            covered_by: self.claim.covered_by,
+        }
+    }
+
+    async fn settle(&mut self) -> Result<(), SettleFailure> {
+        let Some(chain) = self.inner.chains.get(&self.claim.terms.chain).cloned() else {
+            return Err(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable));
+        };
+        let job = SettleJob {
+            claim: self.claim.clone(),
+            authorization: self.checked.authorization.clone(),
+            terms: self.checked.terms.clone(),
+        };
+        let deadline = Instant::now() + self.inner.options.settle_wait;
+        match tokio::time::timeout_at(deadline, chain.settle(job)).await {
+            Ok(SettleOutcome::Settled { claim, settlement }) => {
+                self.claim = claim;
+                self.reach_level(&chain, settlement, deadline).await
+            }
+            Ok(SettleOutcome::Refused { reason }) => {
+                self.finished = true;
+                Err(SettleFailure::Refused(reason))
+            }
+            Ok(SettleOutcome::Unavailable) => {
+                self.finished = true;
+                Err(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable))
+            }
+            Ok(SettleOutcome::Reverted { reason }) => {
+                self.reload().await?;
+                Err(SettleFailure::Refused(reason))
+            }
+            Ok(SettleOutcome::Fenced) => {
+                self.finished = true;
+                Err(SettleFailure::Fenced)
+            }
+            Ok(SettleOutcome::Pending { tx_hash }) => self.give_up_waiting(tx_hash).await,
+            Err(_) => self.give_up_waiting(None).await,
+        }
+    }
+
+    /// Waits until the settlement is as sure as the route wants it.
+    async fn reach_level(
+        &mut self,
+        chain: &Chain,
+        settlement: octroi_chain::Included,
+        deadline: Instant,
+    ) -> Result<(), SettleFailure> {
+        if self.level == Level::Included {
+            return Ok(());
+        }
+        if chain.wait_level(settlement, self.level, deadline).await {
+            return Ok(());
+        }
+        Err(SettleFailure::Pending { tx_hash: self.claim.tx_hash })
+    }
+
+    /// The time is up. What was not sent is called back; what was sent becomes unknown; and if the
+    /// chain was quicker than we were, the payment is settled after all.
+    async fn give_up_waiting(&mut self, tx_hash: Option<B256>) -> Result<(), SettleFailure> {
+        if self.step(vec![Step::Release]).await.is_ok() {
+            self.finished = true;
+            return Err(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable));
+        }
+        if self.step(vec![Step::Lose]).await.is_ok() {
+            return Err(SettleFailure::Pending { tx_hash: tx_hash.or(self.claim.tx_hash) });
+        }
+        self.reload().await?;
+        if self.claim.payment == PaymentState::Settled {
+            return Ok(());
+        }
+        Err(SettleFailure::Pending { tx_hash: tx_hash.or(self.claim.tx_hash) })
+    }
+
+    async fn reload(&mut self) -> Result<(), SettleFailure> {
+        match self.inner.store.claim_get(self.claim.key()).await {
+            Ok(Some(claim)) if claim.epoch == self.claim.epoch => {
+                *self.claim = claim;
+                Ok(())
+            }
+            Ok(_) => {
+                self.finished = true;
+                Err(SettleFailure::Fenced)
+            }
+            Err(error) => Err(store_failed(&error)),
+        }
+    }
+
+    async fn step(&mut self, steps: Vec<Step>) -> Result<(), SettleFailure> {
+        let (key, epoch) = (self.claim.key(), self.claim.epoch);
+        let taken =
+            Self::taken(self.inner.store.claim_advance(key, epoch, steps, UnixMicros::now()).await)?;
+        *self.claim = taken;
+        Ok(())
+    }
+
+    fn taken(
+        result: Result<Result<Claim, AdvanceError>, octroi_store::StoreError>,
+    ) -> Result<Claim, SettleFailure> {
+        match result {
+            Ok(Ok(claim)) => Ok(claim),
+            Ok(Err(AdvanceError::Fenced)) => Err(SettleFailure::Fenced),
+            Ok(Err(AdvanceError::NoSuchStep { payment, work })) => {
+                // Usual when the chain and the clock race; the caller looks again.
+                warn!(?payment, ?work, "a claim could not take a step");
+                Err(SettleFailure::Fenced)
+            }
+            Err(error) => Err(store_failed(&error)),
+        }
+    }
+
+    /// The buyer was given the answer.
+    pub fn deliver(mut self) {
+        self.finished = true;
+        self.finish(End::Delivered);
+    }
+
+    /// The answer broke off after its first byte: charged by the route's rule.
+    pub fn break_off(mut self) {
+        self.finished = true;
+        match self.break_rule {
+            BreakRule::ChargeFull => self.finish(End::Delivered),
+            BreakRule::Credit => self.finish(End::GivenUp),
+        }
+    }
+
+    /// No answer was given. Nothing is charged: what was not sent is released, what was settled
+    /// becomes a refund credit, which is returned.
+    pub async fn give_up(mut self) -> Option<Credit> {
+        if self.finished {
+            return None;
+        }
+        self.finished = true;
+        let (inner, claim) = (Arc::clone(&self.inner), self.claim.clone());
+        let claim = end(&inner, *claim, End::GivenUp).await?;
+        inner.store.credit_get(claim.credit?).await.ok().flatten()
+    }
+
+    fn finish(&self, end_kind: End) {
+        let (inner, claim) = (Arc::clone(&self.inner), self.claim.clone());
+        self.inner.tasks.spawn(async move {
+            end(&inner, *claim, end_kind).await;
+        });
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(End::GivenUp);
+        }
+    }
+}
+
+/// How a grant ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Delivered,
+    GivenUp,
+}
+
+/// Writes the end of a claim, looking again when chain facts came in between, and again while the
+/// store is unavailable: an end that is not written would look like a crash.
+async fn end(inner: &Inner, mut claim: Claim, kind: End) -> Option<Claim> {
+    const ATTEMPTS: u32 = 8;
+    let mut pause = Duration::from_millis(50);
+    for _ in 0..ATTEMPTS {
+        let Some(steps) = last_steps(&claim, kind) else { return Some(claim) };
+        let taken = inner
+            .store
+            .claim_advance(claim.key(), claim.epoch, steps, UnixMicros::now())
+            .await;
+        match taken {
+            Ok(Ok(claim)) => return Some(claim),
+            Ok(Err(AdvanceError::Fenced)) => return None,
+            Ok(Err(AdvanceError::NoSuchStep { .. })) => {}
+            Err(error) => {
+                error!(error = %error, "the end of a claim could not be written; trying again");
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2);
+            }
+        }
+        match inner.store.claim_get(claim.key()).await {
+            Ok(Some(now)) if now.epoch == claim.epoch => claim = now,
+            Ok(_) => return None,
+            Err(_) => {}
+        }
+    }
+    // Recovery finishes it: the node's heartbeat ends with the process, at the latest.
+    error!(transaction = %claim.terms.transaction, "the end of a claim was not written");
+    None
+}
+
+fn last_steps(claim: &Claim, kind: End) -> Option<Vec<Step>> {
+    if kind == End::Delivered {
+        return Some(vec![Step::Deliver]);
+    }
+    match claim.payment {
+        PaymentState::Claimed => Some(vec![Step::Release]),
+        PaymentState::Settled => {
+            let credit = CreditId::derived(&claim.terms.id.uuid(), "refund");
+            Some(vec![Step::Break { credit: Some(credit) }])
+        }
+        PaymentState::Broadcast | PaymentState::Unknown | PaymentState::Covered => {
+            Some(vec![Step::Break { credit: None }])
+        }
+        PaymentState::Failed | PaymentState::Released => None,
+    }
+}
+
+fn store_failed(error: &octroi_store::StoreError) -> SettleFailure {
+    error!(error = %error, "the store did not take a step of a claim");
+    SettleFailure::Unavailable(ErrorCode::StoreUnavailable)
+}

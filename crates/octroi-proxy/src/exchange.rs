@@ -1,0 +1,251 @@
+//! The part of a sale that no client can stop: claim, origin, settlement, delivery.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response, StatusCode};
+use http_body::{Body as _, Frame};
+use http_body_util::BodyExt as _;
+use octroi_app::{Checked, Grant, Payments, Purchase};
+use octroi_egress::{EgressBody, EgressError, RequestBody};
+use octroi_telemetry::metrics::Outcome;
+use octroi_types::ErrorCode;
+use octroi_x402::Version;
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::body::{BoxError, DigestMismatch, GateBody};
+use crate::bound_body::{self, BoundBody};
+use crate::sale::Sale;
+use crate::{caching, cors, forward, measure, refused, respond};
+
+/// Frames that may wait between origin and buyer. Few: the buyer's pace is the origin's.
+const FRAMES_WAITING: usize = 2;
+
+pub(crate) struct Exchange {
+    pub(crate) payments: Payments,
+    pub(crate) sale: Sale,
+    pub(crate) parts: Parts,
+    pub(crate) version: Version,
+}
+
+/// Where the head of an answer goes: to the client's connection, if it is still there.
+type Head = oneshot::Sender<Response<GateBody>>;
+
+impl Exchange {
+    pub(crate) async fn run(
+        self,
+        body: BoundBody,
+        checked: Checked,
+        purchase: Purchase,
+        head: Head,
+    ) {
+        let mut grant = match self.payments.claim(&self.sale.paywall.deal, checked, purchase).await
+        {
+            Ok(grant) => grant,
+            Err(refusal) => {
+                let method = &self.parts.method;
+                send(head, refused::admission(&self.sale, method, self.version, &refusal));
+                return;
+            }
+        };
+        if grant.settles_first()
+            && let Err(failure) = grant.settle_first().await
+        {
+            let credit = grant.give_up().await;
+            let method = &self.parts.method;
+            let response =
+                refused::settlement(&self.sale, method, self.version, &failure, credit.as_ref());
+            send(head, response);
+            return;
+        }
+        match self.call_origin(body).await {
+            Ok(answer) if answer.status() < StatusCode::BAD_REQUEST => {
+                self.charge(grant, answer, head).await;
+            }
+            Ok(answer) => self.pass_failure(grant, answer, head).await,
+            Err(OriginFailure::Digest) => {
+                let refusal = bound_body::mismatch_refusal();
+                let request = self.sale.caller.request;
+                let mut response = respond::error(refusal.code, refusal.message, request);
+                respond::add_credit(&mut response, grant.give_up().await.as_ref());
+                send(head, response);
+            }
+            Err(OriginFailure::Egress(error)) => {
+                warn!(error = %error, request_id = %self.sale.caller.request, "the origin failed");
+                let credit = grant.give_up().await;
+                send(head, refused::origin(&self.sale, &error, credit.as_ref()));
+            }
+            Err(OriginFailure::Unbuildable) => {
+                let credit = grant.give_up().await;
+                let message = "The request cannot be put to the origin. Nothing was charged.";
+                let request = self.sale.caller.request;
+                let mut response = respond::error(ErrorCode::BadRequest, message, request);
+                respond::add_credit(&mut response, credit.as_ref());
+                send(head, response);
+            }
+        }
+    }
+
+    /// Calls the origin, and a second time where the route allows it and the first call broke.
+    async fn call_origin(&self, body: BoundBody) -> Result<Response<EgressBody>, OriginFailure> {
+        let BoundBody { body, copy, mismatch, .. } = body;
+        let first = self.origin_request(body).ok_or(OriginFailure::Unbuildable)?;
+        let error = match self.sale.origin.upstream.send(first).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        if let Some(mut mismatch) = mismatch
+            && mismatch.try_recv() == Ok(DigestMismatch)
+        {
+            return Err(OriginFailure::Digest);
+        }
+        let Some(copy) = copy.filter(|_| self.sale.paywall.idempotent) else {
+            return Err(OriginFailure::Egress(error));
+        };
+        let second = self.origin_request(copy.into()).ok_or(OriginFailure::Unbuildable)?;
+        self.sale.origin.upstream.send(second).await.map_err(OriginFailure::Egress)
+    }
+
+    fn origin_request(&self, body: RequestBody) -> Option<Request<RequestBody>> {
+        let sale = &self.sale;
+        forward::request(
+            &sale.origin,
+            &self.parts,
+            &sale.path,
+            sale.query.as_deref(),
+            &sale.caller,
+            false,
+            body,
+        )
+    }
+
+    /// An answer that is not charged for: what the origin says, and nothing settled or a credit.
+    async fn pass_failure(&self, grant: Grant, answer: Response<EgressBody>, head: Head) {
+        let credit = grant.give_up().await;
+        let mut response = answer.map(GateBody::Origin);
+        forward::strip_response(response.headers_mut());
+        caching::mark_paid(response.headers_mut());
+        cors::expose(response.headers_mut());
+        respond::add_credit(&mut response, credit.as_ref());
+        measure::mark(&mut response, Outcome::OriginFailed);
+        send(head, response);
+    }
+
+    /// An answer that is: settled, then streamed.
+    async fn charge(&self, mut grant: Grant, answer: Response<EgressBody>, head: Head) {
+        let receipt = match grant.answered().await {
+            Ok(receipt) => receipt,
+            Err(failure) => {
+                // The origin's answer is dropped unread.
+                drop(answer);
+                let credit = grant.give_up().await;
+                let response = refused::settlement(
+                    &self.sale,
+                    &self.parts.method,
+                    self.version,
+                    &failure,
+                    credit.as_ref(),
+                );
+                send(head, response);
+                return;
+            }
+        };
+        let (answer, body) = answer.into_parts();
+        let mut response = Response::from_parts(answer, GateBody::empty());
+        forward::strip_response(response.headers_mut());
+        caching::mark_paid(response.headers_mut());
+        cors::expose(response.headers_mut());
+        respond::add_receipt(&mut response, &receipt);
+        measure::mark(&mut response, Outcome::Paid);
+        if body.is_end_stream() {
+            match head.send(response) {
+                Ok(()) => grant.deliver(),
+                Err(_) => give_up(grant).await,
+            }
+            return;
+        }
+        let (frames, pumped) = mpsc::channel(FRAMES_WAITING);
+        *response.body_mut() = GateBody::Paid(pumped);
+        if head.send(response).is_err() {
+            give_up(grant).await;
+            return;
+        }
+        match pump(body, &frames).await {
+            Delivery::Whole => grant.deliver(),
+            Delivery::Left { begun: true } | Delivery::Broken { begun: true } => grant.break_off(),
+            Delivery::Left { begun: false } | Delivery::Broken { begun: false } => {
+                give_up(grant).await;
+            }
+        }
+    }
+}
+
+enum OriginFailure {
+    Egress(EgressError),
+    Digest,
+    Unbuildable,
+}
+
+/// How the body of a paid answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delivery {
+    /// The client's connection took all of it.
+    Whole,
+    /// The client left. `begun` tells whether it surely was given a part.
+    Left { begun: bool },
+    /// The origin broke off.
+    Broken { begun: bool },
+}
+
+/// Moves frames from the origin to the client's connection, at the pace of the slower.
+async fn pump(
+    mut body: EgressBody,
+    frames: &mpsc::Sender<Result<Frame<Bytes>, BoxError>>,
+) -> Delivery {
+    let mut sent = 0_usize;
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            // A client that leaves a silent stream is noticed at once.
+            () = frames.closed() => return Delivery::Left { begun: surely_taken(sent) },
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                if frames.send(Ok(frame)).await.is_err() {
+                    return Delivery::Left { begun: surely_taken(sent) };
+                }
+                sent = sent.saturating_add(1);
+            }
+            Some(Err(error)) => {
+                warn!(error = %error, "the origin broke off a paid answer");
+                // What was sent so far is taken before the break is told.
+                let taken = frames.reserve_many(FRAMES_WAITING).await.is_ok();
+                drop(frames.send(Err(error.into())).await);
+                return Delivery::Broken { begun: taken && sent > 0 || surely_taken(sent) };
+            }
+            None => {
+                // All permits free means that every frame was taken.
+                return match frames.reserve_many(FRAMES_WAITING).await {
+                    Ok(_) => Delivery::Whole,
+                    Err(_) => Delivery::Left { begun: surely_taken(sent) },
+                };
+            }
+        }
+    }
+}
+
+/// Whether at least one frame is past the queue.
+const fn surely_taken(sent: usize) -> bool {
+    sent > FRAMES_WAITING
+}
+
+/// Gives a grant up when there is nobody to name a credit to; it covers the payer's next request all
+/// the same.
+async fn give_up(grant: Grant) {
+    grant.give_up().await;
+}
+
+fn send(head: Head, response: Response<GateBody>) {
+    // A client that has left is not told; the books are right either way.
+    drop(head.send(response));
+}

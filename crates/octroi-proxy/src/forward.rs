@@ -1,0 +1,120 @@
+//! Dressing requests for an origin and answers for a client.
+
+use std::net::IpAddr;
+
+use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Request, Uri};
+use octroi_egress::{RequestBody, hop_by_hop};
+use octroi_types::RequestId;
+use octroi_x402::header;
+
+use crate::catalogue::Origin;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Headers that let a client speak to the origin about another path, method or person than the
+/// gate has seen (identifiers, "Matching"), and our own credentials, which no origin gets.
+const NEVER_FORWARDED: [HeaderName; 9] = [
+    FORWARDED,
+    HeaderName::from_static("x-forwarded-port"),
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    HeaderName::from_static("x-octroi-key"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+];
+
+/// Who is calling, as far as an origin is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) address: IpAddr,
+    pub(crate) https: bool,
+    pub(crate) host: HeaderValue,
+    pub(crate) request: RequestId,
+}
+
+/// Builds the request for the origin: `path` is canonical and `query` is passed as it came.
+/// `websocket` keeps what a switch to that protocol needs.
+pub(crate) fn request(
+    origin: &Origin,
+    parts: &Parts,
+    path: &str,
+    query: Option<&str>,
+    caller: &Caller,
+    websocket: bool,
+    body: RequestBody,
+) -> Option<Request<RequestBody>> {
+    let mut headers = parts.headers.clone();
+    hop_by_hop::strip_request(&mut headers);
+    strip_request(&mut headers, origin.passes_authorization);
+    for (name, value) in &origin.credentials {
+        headers.insert(name, value.expose().clone());
+    }
+    // Whether the origin sees it is the upstream's setting.
+    headers.insert(HOST, caller.host.clone());
+    headers.insert(X_FORWARDED_FOR, HeaderValue::try_from(caller.address.to_string()).ok()?);
+    headers.insert(X_FORWARDED_HOST, caller.host.clone());
+    let proto = if caller.https { "https" } else { "http" };
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    headers.insert(X_REQUEST_ID, HeaderValue::try_from(caller.request.to_string()).ok()?);
+    if websocket {
+        hop_by_hop::set_websocket_upgrade(&mut headers);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = target(origin, path, query)?;
+    *request.headers_mut() = headers;
+    Some(request)
+}
+
+fn target(origin: &Origin, path: &str, query: Option<&str>) -> Option<Uri> {
+    let credential = origin.query_credential.as_ref().map(|credential| credential.expose().as_str());
+    let mut target = String::with_capacity(
+        origin.path_prefix.len() + path.len() + query.map_or(0, str::len) + 32,
+    );
+    target.push_str(&origin.path_prefix);
+    target.push_str(path);
+    let mut separator = '?';
+    for part in [query, credential].into_iter().flatten() {
+        target.push(separator);
+        target.push_str(part);
+        separator = '&';
+    }
+    target.try_into().ok()
+}
+
+fn strip_request(headers: &mut HeaderMap, passes_authorization: bool) {
+    strip_payment(headers);
+    for name in NEVER_FORWARDED {
+        headers.remove(name);
+    }
+    let ours = headers
+        .get(AUTHORIZATION)
+        .is_some_and(|value| header::is_payment_credential(value.as_bytes()));
+    if ours || !passes_authorization {
+        headers.remove(AUTHORIZATION);
+    }
+}
+
+/// Dresses an origin's answer: an origin can neither forge a receipt nor keep the connection.
+pub(crate) fn strip_response(headers: &mut HeaderMap) {
+    hop_by_hop::strip_response(headers);
+    strip_payment(headers);
+}
+
+fn strip_payment(headers: &mut HeaderMap) {
+    let ours: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| header::is_payment_header(name.as_str()))
+        .cloned()
+        .collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}
