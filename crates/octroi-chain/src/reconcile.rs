@@ -1,0 +1,226 @@
+//! Claims of unknown fate: what the chain tells about them (money rules 16 and 17).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use octroi_claim::ClaimKey;
+use octroi_store::{Fact, Inclusion};
+use octroi_types::UnixMicros;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use crate::call::Transfer;
+use crate::engine::Engine;
+use crate::finality::{Subject, Watched};
+use crate::rpc::{BlockHead, BlockTag, RpcError};
+use crate::token::{authorization_used, authorizations_used};
+use crate::uses::{Use, locate};
+
+/// Most claims that are looked at in one round, of all chains together.
+const CLAIMS_MAX: usize = 4_096;
+/// How often it is looked, however fast the chain is.
+const ROUND_MIN: Duration = Duration::from_millis(100);
+const ROUND_MAX: Duration = Duration::from_secs(5);
+/// A search of logs that told nothing is repeated after ever longer pauses.
+const SEARCH_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// When the logs are searched again for a claim.
+struct Patience {
+    next: Instant,
+    pause: Duration,
+}
+
+/// The reconciliation of one chain.
+pub(crate) struct Reconciler {
+    engine: Arc<Engine>,
+    patience: HashMap<ClaimKey, Patience>,
+    wrong_chain: bool,
+}
+
+impl Reconciler {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self {
+            engine,
+            patience: HashMap::new(),
+            wrong_chain: false,
+        }
+    }
+
+    /// Looks until the gate stops.
+    pub(crate) async fn run(mut self) {
+        let pause = self.round_pause();
+        while self.engine.pause(pause).await {
+            if self.engine.heads.borrow().is_none() {
+                continue;
+            }
+            if let Err(error) = self.round().await {
+                warn!(chain = self.engine.name(), error = %error, "reconciliation is interrupted");
+            }
+        }
+    }
+
+    fn round_pause(&self) -> Duration {
+        self.engine.options.block_time.clamp(ROUND_MIN, ROUND_MAX)
+    }
+
+    async fn round(&mut self) -> Result<(), RpcError> {
+        let transfers = self.unknown().await;
+        self.patience
+            .retain(|key, _| transfers.iter().any(|transfer| transfer.claim == *key));
+        if transfers.is_empty() || !self.is_right_chain().await? {
+            return Ok(());
+        }
+        let engine = Arc::clone(&self.engine);
+        let finalized = engine.rpc.block(BlockTag::Finalized).await.ok().flatten();
+        let states = authorizations_used(&engine, &transfers).await?;
+        for (transfer, used) in transfers.iter().zip(states) {
+            let learned = match used {
+                Some(true) => self.used(transfer, finalized).await,
+                Some(false) => self.unused(transfer, finalized).await,
+                None => Ok(None),
+            };
+            match learned {
+                Ok(Some(fact)) => self.learn(transfer, fact).await,
+                Ok(None) => {}
+                Err(error) => {
+                    warn!(chain = engine.name(), error = %error, "cannot tell a claim's fate yet");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn unknown(&self) -> Vec<Transfer> {
+        let chain = self.engine.options.chain;
+        match self.engine.store.claims_unknown(CLAIMS_MAX).await {
+            Ok(claims) => claims
+                .iter()
+                .filter(|claim| claim.terms.chain == chain)
+                .map(Transfer::of)
+                .collect(),
+            Err(error) => {
+                error!(chain = self.engine.name(), error = %error, "cannot list unknown claims");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A node that was exchanged for one of another chain knows nothing about our payments.
+    async fn is_right_chain(&mut self) -> Result<bool, RpcError> {
+        let told = self.engine.rpc.chain_id().await?;
+        let right = told == self.engine.options.chain;
+        if !right && !self.wrong_chain {
+            let expected = self.engine.options.chain;
+            error!(chain = self.engine.name(), %told, %expected, "the node is of another chain");
+        }
+        self.wrong_chain = !right;
+        Ok(right)
+    }
+
+    /// The authorization was used: by whom decides.
+    async fn used(
+        &mut self,
+        transfer: &Transfer,
+        finalized: Option<BlockHead>,
+    ) -> Result<Option<Fact>, RpcError> {
+        if !self.is_search_due(transfer) {
+            return Ok(None);
+        }
+        match locate(&self.engine, transfer).await? {
+            Some(Use::Ours {
+                inclusion,
+                log_index,
+            }) => Ok(Some(Fact::Settled {
+                inclusion,
+                log_index,
+            })),
+            Some(Use::Foreign { inclusion }) => {
+                let is_final = match finalized {
+                    Some(finalized) => self.is_in(inclusion, finalized).await?,
+                    None => false,
+                };
+                Ok(is_final.then_some(Fact::Failed))
+            }
+            Some(Use::None | Use::Hidden) | None => Ok(None),
+        }
+    }
+
+    /// Unused now. It has failed when it can never be used: a final block is past its window, it is
+    /// unused there, and no log speaks against it.
+    async fn unused(
+        &mut self,
+        transfer: &Transfer,
+        finalized: Option<BlockHead>,
+    ) -> Result<Option<Fact>, RpcError> {
+        let Some(finalized) = finalized.filter(|head| head.timestamp >= transfer.valid_before)
+        else {
+            return Ok(None);
+        };
+        if !self.is_search_due(transfer) {
+            return Ok(None);
+        }
+        let tag = BlockTag::Number(finalized.number);
+        if authorization_used(&self.engine, transfer, tag).await?
+            || locate(&self.engine, transfer).await?.is_some()
+        {
+            return Ok(None);
+        }
+        Ok(Some(Fact::Failed))
+    }
+
+    /// Whether a block is in the chain that ends with a final block.
+    async fn is_in(&self, inclusion: Inclusion, finalized: BlockHead) -> Result<bool, RpcError> {
+        if inclusion.block_number > finalized.number {
+            return Ok(false);
+        }
+        let tag = BlockTag::Number(inclusion.block_number);
+        let block = self.engine.rpc.block(tag).await?;
+        Ok(block.is_some_and(|block| block.hash == inclusion.block_hash))
+    }
+
+    fn is_search_due(&mut self, transfer: &Transfer) -> bool {
+        let now = Instant::now();
+        let first_pause = self.round_pause();
+        let Some(patience) = self.patience.get_mut(&transfer.claim) else {
+            let patience = Patience {
+                next: now + first_pause,
+                pause: first_pause,
+            };
+            self.patience.insert(transfer.claim, patience);
+            return true;
+        };
+        if now < patience.next {
+            return false;
+        }
+        patience.pause = (patience.pause * 2).min(SEARCH_PAUSE_MAX);
+        patience.next = now + patience.pause;
+        true
+    }
+
+    async fn learn(&mut self, transfer: &Transfer, fact: Fact) {
+        let engine = &self.engine;
+        let write = || {
+            engine
+                .store
+                .facts_apply(vec![(transfer.claim, fact)], UnixMicros::now())
+        };
+        if engine.insist("a reconciled claim", write).await.is_none() {
+            return;
+        }
+        self.patience.remove(&transfer.claim);
+        match fact {
+            Fact::Settled { inclusion, .. } => {
+                info!(chain = engine.name(), tx_hash = %inclusion.tx_hash, "an unknown claim settled");
+                let subject = Subject::Claim(*transfer);
+                engine.watch(Watched {
+                    subject,
+                    included: inclusion.into(),
+                });
+            }
+            Fact::Failed | Fact::Unknown | Fact::Vanished | Fact::NotSent => {
+                info!(chain = engine.name(), "an unknown claim has failed");
+            }
+        }
+    }
+}

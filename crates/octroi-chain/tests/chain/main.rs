@@ -1,0 +1,14 @@
+//! The engine against a real EVM in this process, with a node between them that fails when it is
+//! told to.
+
+mod batch;
+mod bench;
+mod fees;
+mod hostile;
+mod node;
+mod payer;
+mod reconcile;
+mod reorg;
+mod restart;
+mod settle;
+mod start;

@@ -1,0 +1,136 @@
+//! Putting the gate together from its configuration, top to bottom.
+
+mod acme;
+mod catalogue;
+mod chains;
+mod handler;
+mod operations;
+mod server;
+mod surfaces;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use octroi_app::{FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptions};
+use octroi_chain::Transport;
+use octroi_claim::NodeId;
+use octroi_config::{Config, Settlement};
+use octroi_egress::{AddressPolicy, Client, ClientOptions, Target};
+use octroi_proxy::{Gate, GateOptions};
+use octroi_server::Server;
+use octroi_store::Store;
+use octroi_store_sqlite::{SqliteOptions, SqliteStore};
+use octroi_types::ChainId;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+/// Nodes in this process, by the chain that they serve; asked in place of the configured URLs.
+pub(crate) type LocalNodes = HashMap<ChainId, Arc<dyn Transport>>;
+
+/// A gate that is bound and recovered, and takes requests once [`Wired::run`] is called.
+pub(crate) struct Wired {
+    server: Server,
+    handler: handler::GateHandler,
+    store: Arc<SqliteStore>,
+    upkeep: Upkeep,
+    tasks: TaskTracker,
+    /// Ends what runs in the background, after the last request was answered.
+    background: CancellationToken,
+}
+
+/// Builds everything and binds the listeners. Nothing is bound before the configuration is known
+/// to be good and the store is open.
+pub(crate) async fn wire(config: Config, local_nodes: &LocalNodes) -> anyhow::Result<Wired> {
+    let node = node_id()?;
+    let tasks = TaskTracker::new();
+    let background = CancellationToken::new();
+    let sqlite = SqliteStore::open(&config.store.path, SqliteOptions::default())
+        .with_context(|| format!("cannot open the store {}", config.store.path.display()))?;
+    let sqlite = Arc::new(sqlite);
+    let store: Arc<dyn Store> = Arc::clone(&sqlite) as Arc<dyn Store>;
+    let upkeep = Upkeep::new(UpkeepOptions::new(node), Arc::clone(&store));
+    upkeep.start().await.context("cannot recover what an earlier run left open")?;
+
+    let egress = egress(&config)?;
+    let chains = chains::start(
+        &config.networks,
+        local_nodes,
+        &egress,
+        &store,
+        &tasks,
+        &background,
+    )
+    .await?;
+    let payments = Payments::new(
+        PaymentsOptions::new(node),
+        Arc::clone(&store),
+        chains.by_id.clone(),
+        tasks.clone(),
+    );
+    let catalogue = catalogue::build(&config, &chains, &egress)?;
+    let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
+    let operations = Arc::new(operations::GateOperations::new(upkeep.clone(), &chains));
+    let desk = FacilitatorDesk::new(payments.clone(), config.tenant.id, chains.assets());
+    let surfaces = surfaces::GateSurfaces::new(&config, operations, desk);
+    let options = GateOptions { body_buffer_bytes: config.server.limits.body_buffer_bytes };
+    let gate =
+        Gate::new(&options, catalogue, Arc::new(surfaces.clone()), payments, tasks.clone());
+    let server = server::bind(&config, &egress)?;
+    let handler = handler::GateHandler::new(gate, surfaces, &config.server);
+    Ok(Wired { server, handler, store: sqlite, upkeep, tasks, background })
+}
+
+impl Wired {
+    /// Where the gate listens; the first is where buyers come.
+    pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.server.local_addresses().into_iter().map(|(_, address)| address).collect()
+    }
+
+    /// Answers requests until `shutdown`, then ends in order: no new connections, requests
+    /// finish, exchanges and settlements that were begun are seen through, the store closes last.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { server, handler, store, upkeep, tasks, background } = self;
+        tasks.spawn(upkeep.run(background.clone()));
+        let drained = server.serve(handler, shutdown).await;
+        if drained.requests_aborted > 0 {
+            warn!(requests = drained.requests_aborted, "the drain time-out cut requests off");
+        }
+        background.cancel();
+        tasks.close();
+        tasks.wait().await;
+        store.close().await;
+        info!("stopped");
+        Ok(())
+    }
+}
+
+/// The way out. What the operator's own file names is allowed exactly as declared, a node or a
+/// facilitator on this machine too; everything else must be public.
+fn egress(config: &Config) -> anyhow::Result<Client> {
+    let mut policy = AddressPolicy::public_only();
+    for network in &config.networks {
+        let facilitator = match &network.settlement {
+            Settlement::Facilitator(remote) => Some(&remote.url),
+            Settlement::Wallets(_) => None,
+        };
+        for url in network.rpc_urls.iter().chain(facilitator) {
+            let target = Target::parse(&url.base().to_string())
+                .with_context(|| format!("network {}: {url}", network.name))?;
+            policy = policy.allow_target(target.host().clone(), target.port());
+        }
+    }
+    Client::new(ClientOptions { policy, ..ClientOptions::default() })
+        .context("cannot set up outgoing TLS")
+}
+
+/// A number that no other process of this installation has.
+fn node_id() -> anyhow::Result<NodeId> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    // Columns are signed.
+    Ok(NodeId(u64::from_le_bytes(bytes) >> 1))
+}

@@ -1,0 +1,43 @@
+//! What the process knows of itself.
+
+use octroi_api::{Operations, Readiness};
+use octroi_app::Upkeep;
+use octroi_chain::Chain;
+
+use super::chains::Chains;
+
+pub(crate) struct GateOperations {
+    upkeep: Upkeep,
+    chains: Vec<(String, Chain)>,
+}
+
+impl GateOperations {
+    pub(super) fn new(upkeep: Upkeep, chains: &Chains) -> Self {
+        let chains = chains
+            .names
+            .iter()
+            .filter_map(|(name, id)| Some((name.clone(), chains.by_id.get(id)?.clone())))
+            .collect();
+        Self { upkeep, chains }
+    }
+}
+
+impl Operations for GateOperations {
+    /// Ready while the store takes writes and at least one chain can be asked: a gate that can sell
+    /// on one of two networks should go on selling.
+    fn readiness(&self) -> Readiness {
+        let store = self.upkeep.store_takes_writes();
+        let mut parts = vec![("store".to_owned(), store)];
+        let mut any_chain = self.chains.is_empty();
+        for (name, chain) in &self.chains {
+            let ready = chain.is_ready();
+            any_chain |= ready;
+            parts.push((format!("network:{name}"), ready));
+        }
+        Readiness { ready: store && any_chain, parts }
+    }
+
+    fn metrics(&self) -> String {
+        octroi_telemetry::metrics::render()
+    }
+}
