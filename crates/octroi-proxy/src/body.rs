@@ -1,6 +1,8 @@
 //! Bodies that pass through the gate. None is ever collected whole in order to charge for it.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -18,7 +20,7 @@ pub enum GateBody {
     /// An origin's answer, straight from its connection.
     Origin(EgressBody),
     /// A paid answer, pumped by the task that keeps its books.
-    Paid(mpsc::Receiver<Result<Frame<Bytes>, BoxError>>),
+    Paid(PaidBody),
     /// Another surface's answer.
     Surface(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
 }
@@ -48,7 +50,7 @@ impl Body for GateBody {
         match &mut *self {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Origin(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Paid(frames) => frames.poll_recv(cx),
+            Self::Paid(body) => body.poll_frame(cx),
             Self::Surface(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -71,6 +73,47 @@ impl Body for GateBody {
             Self::Paid(_) => SizeHint::default(),
             Self::Surface(body) => body.size_hint(),
         }
+    }
+}
+
+/// Frames of a paid answer on their way to the client's connection.
+pub struct PaidBody {
+    frames: mpsc::Receiver<Result<Frame<Bytes>, BoxError>>,
+    taken: Arc<AtomicUsize>,
+}
+
+/// The other end of a [`PaidBody`].
+pub(crate) struct PaidSender {
+    pub(crate) frames: mpsc::Sender<Result<Frame<Bytes>, BoxError>>,
+    taken: Arc<AtomicUsize>,
+}
+
+/// A body through which at most `waiting` frames wait, and what feeds it.
+pub(crate) fn paid_body(waiting: usize) -> (PaidSender, PaidBody) {
+    let (sender, frames) = mpsc::channel(waiting);
+    let taken = Arc::new(AtomicUsize::new(0));
+    let sender = PaidSender { frames: sender, taken: Arc::clone(&taken) };
+    (sender, PaidBody { frames, taken })
+}
+
+impl PaidBody {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(self.frames.poll_recv(cx));
+        if matches!(frame, Some(Ok(_))) {
+            self.taken.fetch_add(1, Ordering::Release);
+        }
+        Poll::Ready(frame)
+    }
+}
+
+impl PaidSender {
+    /// How many frames the client's connection took. It drops the body as soon as it has what
+    /// `Content-Length` announced, so that a closed queue alone does not mean that the client left.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Acquire)
     }
 }
 

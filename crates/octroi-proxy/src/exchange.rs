@@ -3,17 +3,17 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use http_body::{Body as _, Frame};
+use http_body::Body;
 use http_body_util::BodyExt as _;
 use octroi_app::{Checked, Grant, Payments, Purchase};
 use octroi_egress::{EgressBody, EgressError, RequestBody};
 use octroi_telemetry::metrics::Outcome;
 use octroi_types::ErrorCode;
 use octroi_x402::Version;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tracing::warn;
 
-use crate::body::{BoxError, DigestMismatch, GateBody};
+use crate::body::{BoxError, DigestMismatch, GateBody, PaidSender, paid_body};
 use crate::bound_body::{self, BoundBody};
 use crate::sale::Sale;
 use crate::{caching, cors, forward, measure, refused, respond};
@@ -164,13 +164,13 @@ impl Exchange {
             }
             return;
         }
-        let (frames, pumped) = mpsc::channel(FRAMES_WAITING);
+        let (client, pumped) = paid_body(FRAMES_WAITING);
         *response.body_mut() = GateBody::Paid(pumped);
         if head.send(response).is_err() {
             give_up(grant).await;
             return;
         }
-        match pump(body, &frames).await {
+        match pump(body, &client).await {
             Delivery::Whole => grant.deliver(),
             Delivery::Left { begun: true } | Delivery::Broken { begun: true } => grant.break_off(),
             Delivery::Left { begun: false } | Delivery::Broken { begun: false } => {
@@ -191,52 +191,56 @@ enum OriginFailure {
 enum Delivery {
     /// The client's connection took all of it.
     Whole,
-    /// The client left. `begun` tells whether it surely was given a part.
+    /// The client left. `begun` tells whether its connection took a part.
     Left { begun: bool },
     /// The origin broke off.
     Broken { begun: bool },
 }
 
 /// Moves frames from the origin to the client's connection, at the pace of the slower.
-async fn pump(
-    mut body: EgressBody,
-    frames: &mpsc::Sender<Result<Frame<Bytes>, BoxError>>,
-) -> Delivery {
+async fn pump<B>(mut body: B, client: &PaidSender) -> Delivery
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+{
     let mut sent = 0_usize;
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
             // A client that leaves a silent stream is noticed at once.
-            () = frames.closed() => return Delivery::Left { begun: surely_taken(sent) },
+            () = client.frames.closed() => return left(client, sent, body.is_end_stream()),
         };
         match frame {
             Some(Ok(frame)) => {
-                if frames.send(Ok(frame)).await.is_err() {
-                    return Delivery::Left { begun: surely_taken(sent) };
+                if client.frames.send(Ok(frame)).await.is_err() {
+                    return Delivery::Left { begun: client.taken() > 0 };
                 }
                 sent = sent.saturating_add(1);
             }
             Some(Err(error)) => {
+                let error = error.into();
                 warn!(error = %error, "the origin broke off a paid answer");
                 // What was sent so far is taken before the break is told.
-                let taken = frames.reserve_many(FRAMES_WAITING).await.is_ok();
-                drop(frames.send(Err(error.into())).await);
-                return Delivery::Broken { begun: taken && sent > 0 || surely_taken(sent) };
+                let _ = client.frames.reserve_many(FRAMES_WAITING).await;
+                let _ = client.frames.send(Err(error)).await;
+                return Delivery::Broken { begun: client.taken() > 0 };
             }
             None => {
-                // All permits free means that every frame was taken.
-                return match frames.reserve_many(FRAMES_WAITING).await {
-                    Ok(_) => Delivery::Whole,
-                    Err(_) => Delivery::Left { begun: surely_taken(sent) },
-                };
+                // All places free means that every frame was taken.
+                let _ = client.frames.reserve_many(FRAMES_WAITING).await;
+                return left(client, sent, true);
             }
         }
     }
 }
 
-/// Whether at least one frame is past the queue.
-const fn surely_taken(sent: usize) -> bool {
-    sent > FRAMES_WAITING
+/// The client's connection let the body go, or the body is at its end.
+fn left(client: &PaidSender, sent: usize, ended: bool) -> Delivery {
+    let taken = client.taken();
+    if ended && taken == sent {
+        Delivery::Whole
+    } else {
+        Delivery::Left { begun: taken > 0 }
+    }
 }
 
 /// Gives a grant up when there is nobody to name a credit to; it covers the payer's next request all
@@ -248,4 +252,77 @@ async fn give_up(grant: Grant) {
 fn send(head: Head, response: Response<GateBody>) {
     // A client that has left is not told; the books are right either way.
     drop(head.send(response));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use http_body::Frame;
+
+    use super::*;
+
+    /// An origin's body from a script; it is at its end when the script is.
+    struct Script(VecDeque<Result<&'static str, &'static str>>);
+
+    impl Body for Script {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Poll::Ready(self.0.pop_front().map(|step| match step {
+                Ok(text) => Ok(Frame::data(Bytes::from_static(text.as_bytes()))),
+                Err(text) => Err(text.into()),
+            }))
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    /// Pumps a script to a connection that takes so many frames and then drops the body.
+    async fn pumped(
+        script: &[Result<&'static str, &'static str>],
+        frames_taken: usize,
+    ) -> Delivery {
+        let (client, body) = paid_body(FRAMES_WAITING);
+        let connection = async move {
+            let mut body = GateBody::Paid(body);
+            for _ in 0..frames_taken {
+                body.frame().await;
+            }
+        };
+        let script = Script(script.iter().copied().collect());
+        // The sender ends with the pump, as it does in an exchange.
+        let pumping = async move { pump(script, &client).await };
+        tokio::join!(pumping, connection).0
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_has_all_it_needs_was_served() {
+        // With Content-Length the connection never asks for the end.
+        assert_eq!(pumped(&[Ok("a")], 1).await, Delivery::Whole);
+        assert_eq!(pumped(&[Ok("a")], 2).await, Delivery::Whole);
+        assert_eq!(pumped(&[Ok("a"), Ok("b"), Ok("c"), Ok("d")], 4).await, Delivery::Whole);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_told_from_one_that_was_served() {
+        assert_eq!(pumped(&[Ok("a")], 0).await, Delivery::Left { begun: false });
+        let four = [Ok("a"), Ok("b"), Ok("c"), Ok("d")];
+        assert_eq!(pumped(&four, 0).await, Delivery::Left { begun: false });
+        assert_eq!(pumped(&four, 1).await, Delivery::Left { begun: true });
+    }
+
+    #[tokio::test]
+    async fn a_break_is_told_by_what_arrived() {
+        assert_eq!(pumped(&[Err("cut")], 1).await, Delivery::Broken { begun: false });
+        assert_eq!(pumped(&[Ok("a"), Err("cut")], 2).await, Delivery::Broken { begun: true });
+    }
 }

@@ -19,6 +19,6 @@ mod respond;
 mod sale;
 mod upgrade;
 
-pub use body::{BoxError, GateBody};
+pub use body::{BoxError, GateBody, PaidBody};
 pub use catalogue::{BodyBinding, Catalogue, Origin, Paywall, Service, Site};
 pub use gate::{ClientInfo, Gate, GateOptions, Surfaces};
