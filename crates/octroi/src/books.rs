@@ -49,7 +49,10 @@ pub(crate) async fn run(args: &BooksArgs) -> Result<ExitCode, Failure> {
     let books = balances(&accounts.or_fail("the store cannot be read")?);
     let balanced = books.iter().all(|balance| balance.balanced);
     let head = if args.audit {
-        let audited = store.audit().await.or_fail("the books do not pass the audit");
+        let audited = store
+            .audit()
+            .await
+            .or_fail("the books do not pass the audit");
         let help = "stop selling, keep the store as it is, and compare it with a backup";
         Some(audited.map_err(|failure| failure.help(help))?)
     } else {
@@ -64,7 +67,10 @@ pub(crate) async fn run(args: &BooksArgs) -> Result<ExitCode, Failure> {
         out.write_all(text(&books, balanced, Style::stdout()).as_bytes())?;
         if let Some(head) = head {
             let (batches, hash) = (head.sequence, head.hash);
-            writeln!(out, "Every row is as it was written ({batches} batches, head {hash}).")?;
+            writeln!(
+                out,
+                "Every row is as it was written ({batches} batches, head {hash})."
+            )?;
         }
     }
     out.flush()?;
@@ -240,7 +246,10 @@ mod tests {
 
     #[test]
     fn sums_beyond_an_amount_are_shown_exactly() {
-        assert_eq!(decimal(u128::from(u64::MAX) * 3, 6), "55340232221128.654845");
+        assert_eq!(
+            decimal(u128::from(u64::MAX) * 3, 6),
+            "55340232221128.654845"
+        );
         assert_eq!(decimal(0, 6), "0.00");
         assert_eq!(decimal(1_500_000, 6), "1.50");
         assert_eq!(decimal(1, 9), "0.000000001");

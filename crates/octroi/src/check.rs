@@ -158,7 +158,12 @@ impl Summary {
             }
         });
         Self {
-            listen: config.server.listen.iter().map(ToString::to_string).collect(),
+            listen: config
+                .server
+                .listen
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             store: config.store.path.display().to_string(),
             networks: networks.collect(),
             services: services.collect(),
@@ -187,7 +192,12 @@ impl Summary {
             let _ = writeln!(out, "network   {name} ({chain}), {money}, {settlement}");
         }
         for service in &self.services {
-            let _ = writeln!(out, "\nservice {} -> {}", style.bold(&service.name), service.origin);
+            let _ = writeln!(
+                out,
+                "\nservice {} -> {}",
+                style.bold(&service.name),
+                service.origin
+            );
             for row in &service.paywalls {
                 let _ = writeln!(out, "  {}  {}  {}", row.price, row.methods, row.url);
             }

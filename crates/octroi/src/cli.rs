@@ -16,7 +16,12 @@ pub(crate) const DEV_FOLDER: &str = "./octroi-dev";
 
 /// The open, self-hosted gate where software pays.
 #[derive(Parser)]
-#[command(name = "octroi", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "octroi",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 #[command(after_help = "\
 Examples:
   octroi dev                              try everything with play money
@@ -29,10 +34,6 @@ pub(crate) struct Cli {
 }
 
 #[derive(Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value exists, for the life of the process"
-)]
 pub(crate) enum Command {
     /// Runs the gate from a configuration file
     Serve(ServeArgs),

@@ -31,7 +31,8 @@ pub(crate) async fn run(args: &DevArgs) -> anyhow::Result<()> {
     let demo = demo::Demo::start(network.node())
         .await
         .context("cannot start the demo origin")?;
-    let text = configuration(args, demo.address(), &keys);
+    let listen = free_port(args.listen).context("no free port")?;
+    let text = configuration(args, listen, demo.address(), &keys);
     let loaded = Config::check(Source {
         file: "octroi dev",
         text: &text,
@@ -51,14 +52,25 @@ pub(crate) async fn run(args: &DevArgs) -> anyhow::Result<()> {
     stopped
 }
 
+/// The address with a real port in place of 0: prices name the gate's address before it is bound.
+fn free_port(listen: SocketAddr) -> std::io::Result<SocketAddr> {
+    if listen.port() == 0 { std::net::TcpListener::bind(listen)?.local_addr() } else { Ok(listen) }
+}
+
 /// The configuration that `octroi dev` stands for; it is also written beside the data, to be read
 /// and copied from.
-fn configuration(args: &DevArgs, demo: SocketAddr, keys: &keys::DevKeys) -> String {
+fn configuration(
+    args: &DevArgs,
+    listen: SocketAddr,
+    demo: SocketAddr,
+    keys: &keys::DevKeys,
+) -> String {
     let text = format!(
         r#"# What `octroi dev` runs. Made anew at every start: copy it, do not edit it.
 [server]
 listen = ["{listen}"]
 public_url = "http://{listen}"
+aliases = ["localhost", "127.0.0.1", "[::1]"]
 
 [store]
 path = "octroi.db"
@@ -120,7 +132,6 @@ path = "/files"
 subpaths = true
 settle = "before_origin"
 "#,
-        listen = args.listen,
         log = args.log.as_str(),
         pay_to = keys.seller_address(),
         chain = CHAIN.0,

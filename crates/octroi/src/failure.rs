@@ -81,13 +81,13 @@ impl Failure {
         }
         let mut causes = self.error.chain();
         if let Some(first) = causes.next() {
-            push(&mut text, style.red("error"), first);
+            push(&mut text, &style.red("error"), first);
         }
         for cause in causes {
-            push(&mut text, "  because".into(), cause);
+            push(&mut text, "  because", cause);
         }
         if let Some(help) = self.help.as_deref().or_else(|| self.known_help()) {
-            push(&mut text, style.bold("help"), &help);
+            push(&mut text, &style.bold("help"), &help);
         }
         text.truncate(text.trim_end().len());
         text
@@ -96,9 +96,9 @@ impl Failure {
     /// Advice for failures that several commands share.
     fn known_help(&self) -> Option<&'static str> {
         match self.error.downcast_ref::<ConfigError>()? {
-            ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("`octroi init` writes a configuration to start from; --config names another file")
-            }
+            ConfigError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => Some(
+                "`octroi init` writes a configuration to start from; --config names another file",
+            ),
             ConfigError::Read { .. } => None,
             ConfigError::Invalid(_) => {
                 Some("correct what is listed above and run `octroi check` again")
@@ -107,7 +107,7 @@ impl Failure {
     }
 }
 
-fn push(text: &mut String, label: Cow<'_, str>, what: &dyn std::fmt::Display) {
+fn push(text: &mut String, label: &str, what: &dyn std::fmt::Display) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{label}: {}", output::printable(&what.to_string()));
 }

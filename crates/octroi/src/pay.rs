@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use http::StatusCode;
 use http::header::LOCATION;
-use octroi_egress::EgressError;
+use octroi_egress::{EgressError, Phase};
 use octroi_types::{B256, UnixMicros};
 use octroi_x402::SettleResponse;
 use octroi_x402::client::{Choice, SignedPayment};
@@ -150,7 +150,8 @@ impl Purchase<'_> {
             asked: asked.to_string(),
         };
         if self.args.allow_resource_mismatch {
-            self.console.remark(&format!("{mismatch}; paying all the same"));
+            self.console
+                .remark(&format!("{mismatch}; paying all the same"));
             return Ok(());
         }
         Err(mismatch)
@@ -183,8 +184,18 @@ impl Purchase<'_> {
         } else {
             Ok(())
         };
-        if let Some(terms) = &report.terms {
-            self.console.receipt(terms, report.receipt.as_ref());
+        if self.sink.is_line_open() {
+            self.console.end_line();
+        }
+        match (&report.terms, &report.receipt) {
+            (Some(terms), receipt) if is_content => {
+                self.console.receipt(terms, receipt.as_ref());
+            }
+            (_, Some(receipt)) if !receipt.transaction.is_empty() => {
+                let hash = one_line(&receipt.transaction, 100);
+                self.console.remark(&format!("transaction {hash}"));
+            }
+            _ => {}
         }
         if let Some(credit) = &report.refund_credit {
             self.console.refund_credit(credit);
@@ -208,24 +219,28 @@ impl Purchase<'_> {
     ) -> Result<(Answer, Verdict), PayError> {
         let mut left = self.args.retries;
         loop {
-            let sent = self.call.send(Some(signed), &self.console).await;
-            let was_sent = report.outcome == Outcome::Unknown;
-            let lost = |source: EgressError| {
-                if was_sent || source.may_have_been_sent() {
-                    let valid_before = valid_before(signed);
-                    PayError::ExchangePaid {
-                        source,
-                        valid_before,
+            let answered = match self.call.send(Some(signed), &self.console).await {
+                Ok(response) => {
+                    report.set_sent();
+                    Answer::read(response).await
+                }
+                Err(error) => Err(error),
+            };
+            let answer = match answered {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if error.may_have_been_sent() {
+                        report.set_sent();
                     }
-                } else {
-                    PayError::Exchange(source)
+                    // Servers close idle connections, and may do it while a request is under way.
+                    // The same payment may be sent again on a new one.
+                    if error.connection_reused() && error.phase() == Phase::Send && left > 0 {
+                        left -= 1;
+                        continue;
+                    }
+                    return Err(lost(error, signed, report));
                 }
             };
-            if was_sent || sent.as_ref().map_or_else(EgressError::may_have_been_sent, |_| true) {
-                report.outcome = Outcome::Unknown;
-                report.set_sent();
-            }
-            let answer = Answer::read(sent.map_err(lost)?).await.map_err(lost)?;
             let verdict = answer.verdict();
             if left == 0 || !matches!(verdict, Verdict::Pending | Verdict::Busy) {
                 return Ok((answer, verdict));
@@ -266,6 +281,19 @@ fn random<const N: usize>() -> Result<[u8; N], PayError> {
         source: Some(error.into()),
     })?;
     Ok(bytes)
+}
+
+/// What a failed exchange means for a payment.
+fn lost(source: EgressError, signed: &SignedPayment, report: &Report) -> PayError {
+    if report.outcome == Outcome::Unknown {
+        let valid_before = valid_before(signed);
+        PayError::ExchangePaid {
+            source,
+            valid_before,
+        }
+    } else {
+        PayError::Exchange(source)
+    }
 }
 
 /// What is known of the money after an answer to the payment.

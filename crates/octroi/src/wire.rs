@@ -76,7 +76,10 @@ pub(crate) async fn wire(config: Config, local_nodes: &LocalNodes) -> anyhow::Re
     let operations = Arc::new(operations::GateOperations::new(upkeep.clone(), &chains));
     let desk = FacilitatorDesk::new(payments.clone(), config.tenant.id, chains.assets());
     let surfaces = surfaces::GateSurfaces::new(&config, operations, desk);
-    let options = GateOptions { body_buffer_bytes: config.server.limits.body_buffer_bytes };
+    let options = GateOptions {
+        body_buffer_bytes: config.server.limits.body_buffer_bytes,
+        body_bytes_max: config.server.limits.body_bytes_max,
+    };
     let gate =
         Gate::new(&options, catalogue, Arc::new(surfaces.clone()), payments, tasks.clone());
     let server = server::bind(&config, &egress)?;

@@ -17,6 +17,9 @@ const FENCES: &[(&str, &[&str])] = &[
     (
         "secp256k1",
         &[
+            // The buyer's key, and the keys of a development gate.
+            "octroi",
+            "octroi-bench",
             "octroi-chain",
             "octroi-devnet",
             "octroi-testkit",
@@ -24,7 +27,8 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     // The network. Only the egress connects to strangers, only the server accepts them.
-    ("axum", &["octroi-api", "octroi-proxy", "octroi-server"]),
+    // `octroi` mounts the surfaces' routers and has the demo origin.
+    ("axum", &["octroi", "octroi-api"]),
     ("instant-acme", &["octroi-server"]),
     ("rcgen", &["octroi-server"]),
     ("rustls", &["octroi-egress", "octroi-server"]),
@@ -37,8 +41,11 @@ const FENCES: &[(&str, &[&str])] = &[
     ("mimalloc", &["octroi"]),
     ("tracing-subscriber", &["octroi-telemetry"]),
     // Commands.
-    ("anyhow", &["octroi", "octroi-interop", "xtask"]),
-    ("clap", &["octroi", "xtask"]),
+    (
+        "anyhow",
+        &["octroi", "octroi-bench", "octroi-interop", "xtask"],
+    ),
+    ("clap", &["octroi", "octroi-bench", "xtask"]),
     ("indicatif", &["octroi"]),
 ];
 

@@ -48,7 +48,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
 ];
 
 /// Stand beside the layers: they may use anything, and nothing but tests may use them.
-const TOOLS: &[&str] = &["octroi-interop", "octroi-testkit", "xtask"];
+const TOOLS: &[&str] = &["octroi-bench", "octroi-interop", "octroi-testkit", "xtask"];
 
 /// What the words and the pure crates never touch, not even in part.
 const IMPURE: &[&str] = &[

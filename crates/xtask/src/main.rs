@@ -1,9 +1,11 @@
 //! `cargo xtask`: every command that a developer or CI needs, so that both run the same.
 
+mod bench;
 mod cache;
 mod check;
 mod fence;
 mod fetch;
+mod fuzz;
 mod layer;
 mod packages;
 mod run;
@@ -24,18 +26,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure the gate beside nginx and the official x402 stack, release build
+    Bench(bench::BenchArguments),
     /// Check formatting, lints, and which crate may use which
     Check,
     /// Install the third-party software that the interop tests drive, outside the tree
     Fetch,
+    /// Run the fuzz targets on every parser that reads the network
+    Fuzz(fuzz::FuzzArguments),
     /// Run every test: the workspace's own, then the interop suite
     Test,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Command::Check => check::check().map(|()| true),
         Command::Fetch => fetch::fetch().map(|()| true),
+        Command::Fuzz(arguments) => fuzz::fuzz(&arguments).map(|()| true),
         Command::Test => Ok(test::test()),
     };
     match result {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::fetch;
 use crate::run::{cargo, run, say, watch};
 use crate::tally::Tally;
+use crate::{fetch, fuzz};
 
 const INTEROP: &str = "octroi-interop";
 
@@ -25,6 +25,7 @@ pub(crate) fn test() -> bool {
     } else {
         say("test: interop left out, because it needs what failed");
     }
+    stages.step("fuzz", fuzz::short);
     stages.finish()
 }
 

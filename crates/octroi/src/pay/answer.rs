@@ -9,9 +9,7 @@ use http::{Response, StatusCode};
 use http_body_util::BodyExt as _;
 use octroi_egress::{EgressBody, EgressError};
 use octroi_types::UnixMicros;
-use octroi_x402::{
-    BODY_BYTES_MAX, DecodeError, Reason, SettleResponse, client::Required, header,
-};
+use octroi_x402::{BODY_BYTES_MAX, DecodeError, Reason, SettleResponse, client::Required, header};
 use serde::Deserialize;
 
 use super::error::PayError;
@@ -280,9 +278,15 @@ mod tests {
 
     #[test]
     fn errors_of_the_origin_are_not_about_the_payment() {
-        assert_eq!(answer(409, &[], r#"{"error":"conflict"}"#).verdict(), Verdict::Failed);
+        assert_eq!(
+            answer(409, &[], r#"{"error":"conflict"}"#).verdict(),
+            Verdict::Failed
+        );
         assert_eq!(answer(503, &[], "").verdict(), Verdict::Failed);
-        assert_eq!(answer(503, &[("retry-after", "0")], "").verdict(), Verdict::Busy);
+        assert_eq!(
+            answer(503, &[("retry-after", "0")], "").verdict(),
+            Verdict::Busy
+        );
         assert_eq!(answer(404, &[], "").verdict(), Verdict::Failed);
         assert_eq!(answer(204, &[], "").verdict(), Verdict::Served);
         assert_eq!(answer(302, &[], "").verdict(), Verdict::Served);

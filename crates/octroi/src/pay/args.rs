@@ -18,11 +18,11 @@ Examples:
   octroi pay -d @question.json -H 'Content-Type: application/json' https://api.example.com/ask
   octroi pay --json https://api.example.com/report | jq '{status, receipt}'
 
-The first request carries no payment. If it is answered with 402, the cheapest of the offered terms
-that is within the limits is signed, once, and the request is repeated with it. What comes back goes
-to standard output as it arrives; price and receipt go to standard error. Redirects are not
-followed, and a payment is never signed twice: while its settlement is not known, the same payment
-is sent again.
+The first request carries no payment. If it is answered with 402, the cheapest terms on the first
+allowed network are signed, once, and the request is repeated with them. What comes back goes to
+standard output as it arrives; price and receipt go to standard error. Redirects are not followed,
+and a payment is never signed twice: while its settlement is not known, the same payment is sent
+again.
 
 The key is that of --key-file, else of OCTROI_BUYER_KEY (hex), else of ./octroi-dev/buyer.key if
 the URL is on this machine.
@@ -53,30 +53,30 @@ pub(crate) struct PayArgs {
 
     /// The most that may be paid, in US dollars
     #[arg(long, value_name = "AMOUNT", default_value = "0.10", value_parser = parse_max)]
-    #[arg(help_heading = "Limits")]
+    #[arg(help_heading = "Payment")]
     pub(crate) max: Price,
     /// Pay on this network only, by name or CAIP-2; may be repeated, the preferred one first
     /// [default: the local network of `octroi dev` and every known test network]
-    #[arg(long = "network", value_name = "NETWORK", help_heading = "Limits")]
+    #[arg(long = "network", value_name = "NETWORK", help_heading = "Payment")]
     pub(crate) networks: Vec<String>,
     /// Allow every known live network: real money
-    #[arg(long, help_heading = "Limits")]
+    #[arg(long, help_heading = "Payment")]
     pub(crate) live: bool,
     /// Pay with this token only [default: the network's USDC]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Limits")]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Payment")]
     pub(crate) asset: Option<Address>,
     /// Decimals of --asset, if it is not a known token; one whole token counts as one dollar
-    #[arg(long, value_name = "N", requires = "asset", help_heading = "Limits")]
+    #[arg(long, value_name = "N", requires = "asset", help_heading = "Payment")]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=36))]
     pub(crate) decimals: Option<u8>,
     /// Pay even if the server says that the payment is for another resource
-    #[arg(long, help_heading = "Limits")]
+    #[arg(long, help_heading = "Payment")]
     pub(crate) allow_resource_mismatch: bool,
     /// File with the buyer's private key, 64 hex digits
-    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    #[arg(long, value_name = "FILE", help_heading = "Payment")]
     pub(crate) key_file: Option<PathBuf>,
     /// Show the terms and what would be signed; pay nothing
-    #[arg(long, help_heading = "Limits")]
+    #[arg(long, help_heading = "Payment")]
     pub(crate) dry_run: bool,
 
     /// Print one JSON object instead of the content
@@ -93,11 +93,21 @@ pub(crate) struct PayArgs {
     pub(crate) verbose: bool,
 
     /// Longest wait for a response head, and between two parts of a body, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "60", help_heading = "Connection")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "60",
+        help_heading = "Connection"
+    )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) timeout: u32,
     /// How often the same payment is sent again while its settlement is not known
-    #[arg(long, value_name = "N", default_value = "10", help_heading = "Connection")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "10",
+        help_heading = "Connection"
+    )]
     pub(crate) retries: u32,
     /// Also trust the certificate authorities of this PEM file
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
@@ -126,7 +136,8 @@ fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
     let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| "not a header name")?;
     let mut value =
         HeaderValue::from_str(value.trim()).map_err(|_| "the value has control characters")?;
-    let is_credential = name == http::header::AUTHORIZATION && is_payment_credential(value.as_bytes());
+    let is_credential =
+        name == http::header::AUTHORIZATION && is_payment_credential(value.as_bytes());
     if is_payment_header(name.as_str()) || is_credential {
         return Err("payment headers are made by octroi pay itself");
     }
@@ -155,7 +166,10 @@ mod tests {
     #[test]
     fn headers_are_read_and_secrets_marked() {
         let (name, value) = parse_header("Accept:text/plain ").unwrap();
-        assert_eq!((name.as_str(), value.as_bytes()), ("accept", &b"text/plain"[..]));
+        assert_eq!(
+            (name.as_str(), value.as_bytes()),
+            ("accept", &b"text/plain"[..])
+        );
         assert!(!value.is_sensitive());
         for secret in ["Authorization: Bearer x", "X-Api-Key: x", "cookie: a=b"] {
             assert!(parse_header(secret).unwrap().1.is_sensitive(), "{secret}");

@@ -125,7 +125,10 @@ impl Budget {
                 None => format!("allow it with --network {name} --asset {asset} --decimals N"),
             },
         };
-        one_line(&format!("{scheme} {amount} of {asset} on {name} ({why})"), 300)
+        one_line(
+            &format!("{scheme} {amount} of {asset} on {name} ({why})"),
+            300,
+        )
     }
 }
 
@@ -152,11 +155,13 @@ fn of_named_networks(args: &PayArgs) -> Result<Vec<Token>, PayError> {
     let mut tokens = Vec::new();
     for name in &args.networks {
         let chain = tokens::chain_by_name(name).ok_or_else(|| {
-            let what = format!("there is no known network `{}`", name.escape_debug());
+            let known: Vec<_> = tokens::known()
+                .map(|token| tokens::chain_name(token.chain))
+                .collect();
+            let (name, known) = (name.escape_debug(), known.join(", "));
             PayError::usage(
-                what,
-                "known are local, base, base-sepolia and others (`octroi check` lists those of a \
-                 configuration); any chain can be named like eip155:8453",
+                format!("there is no network `{name}`; known are {known}"),
+                "any chain can be named by its id, like eip155:8453",
             )
         })?;
         tokens.push(of_network(args, name, chain)?);
@@ -255,7 +260,10 @@ mod tests {
 
     fn budget(flags: &str) -> Result<Budget, PayError> {
         let line = format!("octroi pay http://127.0.0.1/x {flags}");
-        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+        match Cli::try_parse_from(line.split_whitespace())
+            .unwrap()
+            .command
+        {
             Command::Pay(args) => Budget::new(&args),
             _ => unreachable!("the line says pay"),
         }

@@ -40,7 +40,10 @@ impl BuyerKey {
             let text = Zeroizing::new(text.to_string_lossy().into_owned());
             return Self::parse(&text, VARIABLE.to_owned()).map(Some);
         }
-        let host = args.url.authority().map_or("", |authority| authority.as_str());
+        let host = args
+            .url
+            .authority()
+            .map_or("", |authority| authority.as_str());
         let file = Path::new(DEV_FOLDER).join(DEV_KEY_FILE);
         if Host::parse(host).is_ok_and(|host| host.is_loopback()) && file.is_file() {
             return Self::read(&file).map(Some);
@@ -107,7 +110,10 @@ mod tests {
         for text in ["", "0x12", &KEY[1..], &"0".repeat(64), &"f".repeat(64)] {
             let error = BuyerKey::parse(text, "here".to_owned()).unwrap_err();
             assert_eq!(error.exit(), 2);
-            assert!(text.is_empty() || !format!("{error:?}").contains(text), "{text}");
+            assert!(
+                text.is_empty() || !format!("{error:?}").contains(text),
+                "{text}"
+            );
         }
     }
 }

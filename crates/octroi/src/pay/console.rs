@@ -65,10 +65,17 @@ impl Console {
         let mut text = format!("{}\n", style.bold("402 Payment Required"));
         let price = style.bold(&terms.dollars);
         let (amount, asset, network) = (terms.amount, terms.asset, &terms.network_name);
-        let _ = writeln!(text, "  price     {price} = {amount} units of {symbol} {asset}");
+        let _ = writeln!(
+            text,
+            "  price     {price} = {amount} units of {symbol} {asset}"
+        );
         let _ = writeln!(text, "  network   {network}, {money}");
         let _ = writeln!(text, "  pay to    {}", terms.pay_to);
-        let _ = writeln!(text, "  for       {}", one_line(&terms.resource, FIELD_CHARS_MAX));
+        let _ = writeln!(
+            text,
+            "  for       {}",
+            one_line(&terms.resource, FIELD_CHARS_MAX)
+        );
         if let Some(description) = &terms.description {
             let _ = writeln!(text, "            {}", printable(description));
         }
@@ -77,7 +84,11 @@ impl Console {
 
     /// The payment that is about to be sent.
     pub(crate) fn paying(&self, key: &BuyerKey) {
-        let text = format!("paying from {} (key: {})", key.address, printable(&key.source));
+        let text = format!(
+            "paying from {} (key: {})",
+            key.address,
+            printable(&key.source)
+        );
         self.say(&self.style.dim(&text));
     }
 
@@ -108,14 +119,18 @@ impl Console {
     pub(crate) fn waiting(&self, after: Duration, left: u32) {
         let seconds = after.as_secs();
         self.say(&format!(
-            "the settlement is not known yet; sending the same payment again in {seconds} s \
-             ({left} more tries)"
+            "no answer yet; sending the same payment again in {seconds} s ({left} tries left)"
         ));
     }
 
     /// Something that needs no action.
     pub(crate) fn remark(&self, text: &str) {
         self.say(&self.style.yellow(text));
+    }
+
+    /// Ends a line of content that is on the same terminal.
+    pub(crate) fn end_line(&self) {
+        self.say("");
     }
 
     /// What the server says about the money.
@@ -127,10 +142,15 @@ impl Console {
         if !receipt.success {
             let reason = receipt.error_reason.as_deref().unwrap_or("no reason given");
             let reason = one_line(reason, FIELD_CHARS_MAX);
-            self.remark(&format!("the receipt says that the payment did not settle: {reason}"));
+            self.remark(&format!(
+                "the receipt says that the payment did not settle: {reason}"
+            ));
             return;
         }
-        let mut text = self.style.green(&format!("paid {}", terms.dollars)).into_owned();
+        let mut text = self
+            .style
+            .green(&format!("paid {}", terms.dollars))
+            .into_owned();
         text.push('\n');
         let mut field = |name: &str, value: &str| {
             let _ = writeln!(text, "  {name:<12}{}", one_line(value, FIELD_CHARS_MAX));

@@ -167,7 +167,13 @@ impl PaymentView {
 
 /// Until when a payment may be settled.
 pub(crate) fn valid_before(signed: &SignedPayment) -> UnixSeconds {
-    UnixSeconds(signed.authorization.valid_before.to_u64().unwrap_or(u64::MAX))
+    UnixSeconds(
+        signed
+            .authorization
+            .valid_before
+            .to_u64()
+            .unwrap_or(u64::MAX),
+    )
 }
 
 impl Report {
@@ -181,8 +187,9 @@ impl Report {
         self.body_encoding = Some(encoding);
     }
 
-    /// The payment has left, or may have.
+    /// The payment has left, or may have: from now on somebody may settle it.
     pub(crate) fn set_sent(&mut self) {
+        self.outcome = Outcome::Unknown;
         if let Some(payment) = &mut self.payment {
             payment.sent = true;
         }

@@ -1,7 +1,7 @@
 //! Where the content goes.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use super::args::PayArgs;
@@ -14,6 +14,8 @@ const MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(crate) struct Sink {
     kind: Kind,
     has_begun: bool,
+    /// Whether people would see the next line stand behind the content.
+    is_line_open: bool,
 }
 
 enum Kind {
@@ -52,6 +54,7 @@ impl Sink {
         Ok(Self {
             kind,
             has_begun: false,
+            is_line_open: false,
         })
     }
 
@@ -61,6 +64,7 @@ impl Sink {
         match &mut self.kind {
             Kind::Stdout => {
                 let mut out = io::stdout().lock();
+                self.is_line_open = !bytes.ends_with(b"\n") && out.is_terminal();
                 out.write_all(bytes)
                     .and_then(|()| out.flush())
                     .map_err(PayError::Output)
@@ -88,6 +92,11 @@ impl Sink {
             file.set_len(0).map_err(PayError::Output)?;
         }
         Ok(())
+    }
+
+    /// Whether the content ended on a terminal without ending its line.
+    pub(crate) const fn is_line_open(&self) -> bool {
+        self.is_line_open
     }
 
     /// What was kept in memory, if that is where it went.

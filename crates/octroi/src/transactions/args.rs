@@ -41,14 +41,14 @@ Examples:
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    #[command(flatten)]
-    pub(crate) filter: FilterArgs,
     /// How many at most
     #[arg(long, value_name = "N", default_value = "50")]
     pub(crate) limit: usize,
     /// Print one JSON array
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
 }
 
 #[derive(Args)]
@@ -76,17 +76,17 @@ CSV cells that a spreadsheet would take for a formula begin with an apostrophe."
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    #[command(flatten)]
-    pub(crate) filter: FilterArgs,
-    /// How many at most [default: all]
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
     /// As what
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Format,
     /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// How many at most [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
 }
 
 /// How transactions are exported.
@@ -102,9 +102,8 @@ pub(crate) enum Format {
 #[derive(Args)]
 #[command(next_help_heading = "Filters")]
 pub(crate) struct FilterArgs {
-    /// Only in this state
+    /// Only in this state: pending, completed, failed or unknown
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
-    #[arg(help = "Only in this state: pending, completed, failed or unknown")]
     pub(crate) state: Option<TransactionState>,
     /// Only of this paywall, pw_…
     #[arg(long, value_name = "ID")]

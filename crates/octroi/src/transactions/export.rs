@@ -39,7 +39,7 @@ pub(crate) struct Export<W: Write> {
 }
 
 enum To<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Json(W),
 }
 
@@ -49,7 +49,7 @@ impl<W: Write> Export<W> {
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
                 writer.write_record(COLUMNS)?;
-                To::Csv(writer)
+                To::Csv(Box::new(writer))
             }
             Format::Json => {
                 let mut out = out;
@@ -171,7 +171,10 @@ mod tests {
         assert_eq!(cell("payment"), Some("settled"));
         assert_eq!(cell("path"), Some("/a,b\"c\nd"));
         assert_eq!(cell("method"), Some("'=HYPERLINK(\"http://evil\")"));
-        assert_eq!(cell("tx_hash").unwrap(), transaction.tx_hash.unwrap().to_string());
+        assert_eq!(
+            cell("tx_hash").unwrap(),
+            transaction.tx_hash.unwrap().to_string()
+        );
     }
 
     #[test]

@@ -77,7 +77,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "h", "yesterday", "-1h", "+1h", "1.5h", "2025-13-01", "7", "1y", "é"] {
+        for text in [
+            "",
+            "h",
+            "yesterday",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "2025-13-01",
+            "7",
+            "1y",
+            "é",
+        ] {
             assert_eq!(parse_moment(text, NOW), Err(SYNTAX), "{text}");
         }
         // Far before the beginning of time is the beginning of time.

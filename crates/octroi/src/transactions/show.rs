@@ -111,41 +111,56 @@ fn text(
     style: Style,
 ) -> String {
     let mut out = String::new();
-    let mut field = |name: &str, value: String| {
+    for (name, value) in facts(transaction) {
         let name = format!("{name:<13}");
         let _ = writeln!(out, "{} {}", style.dim(&name), printable(&value));
-    };
-    let none = || "-".to_owned();
-    field("transaction", transaction.id.to_string());
-    field("state", transaction.state.as_str().to_owned());
-    field("payment", word(&transaction.payment));
-    field("work", word(&transaction.work));
-    field(
-        "amount",
-        format!("{} = {} units of {}", dollars(transaction), transaction.amount, transaction.asset),
-    );
-    field(
-        "network",
-        format!("{} ({})", tokens::chain_name(transaction.network), transaction.mode),
-    );
-    field("payer", transaction.payer.to_string());
-    field("pay to", transaction.pay_to.to_string());
-    field("tx hash", transaction.tx_hash.map_or_else(none, |hash| hash.to_string()));
-    field("covered by", transaction.covered_by.map_or_else(none, |id| id.to_string()));
-    field("refund credit", transaction.refund_credit.map_or_else(none, |id| id.to_string()));
-    field("request", format!("{} {}", transaction.method, transaction.path));
-    field("request id", transaction.request.to_string());
-    field("rail", transaction.rail.clone());
-    field("paywall", transaction.paywall.to_string());
-    field("service", transaction.service.map_or_else(none, |id| id.to_string()));
-    field("created", second(transaction.created_at));
-    field("updated", second(transaction.updated_at));
-
-    let mut history = Table::new([("EVENT", Align::Left), ("TIME", Align::Left)]);
-    for event in events {
-        history.push([word(&event.kind), event.at.to_string()]);
     }
-    let mut posted = Table::new([
+    let history = history(events).render(style);
+    let posted = posted(transfers).render(style);
+    let _ = write!(out, "\n{history}\n{posted}");
+    out
+}
+
+fn facts(transaction: &Transaction) -> [(&'static str, String); 18] {
+    fn or_none<T: ToString>(value: Option<T>) -> String {
+        value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+    }
+    let (units, asset) = (transaction.amount, transaction.asset);
+    let (network, mode) = (tokens::chain_name(transaction.network), transaction.mode);
+    let (method, path) = (&transaction.method, &transaction.path);
+    let amount = format!("{} = {units} units of {asset}", dollars(transaction));
+    [
+        ("transaction", transaction.id.to_string()),
+        ("state", transaction.state.as_str().to_owned()),
+        ("payment", word(&transaction.payment)),
+        ("work", word(&transaction.work)),
+        ("amount", amount),
+        ("network", format!("{network} ({mode})")),
+        ("payer", transaction.payer.to_string()),
+        ("pay to", transaction.pay_to.to_string()),
+        ("tx hash", or_none(transaction.tx_hash)),
+        ("covered by", or_none(transaction.covered_by)),
+        ("refund credit", or_none(transaction.refund_credit)),
+        ("request", format!("{method} {path}")),
+        ("request id", transaction.request.to_string()),
+        ("rail", transaction.rail.clone()),
+        ("paywall", transaction.paywall.to_string()),
+        ("service", or_none(transaction.service)),
+        ("created", second(transaction.created_at)),
+        ("updated", second(transaction.updated_at)),
+    ]
+}
+
+fn history(events: &[Event]) -> Table<2> {
+    let mut table = Table::new([("EVENT", Align::Left), ("TIME", Align::Left)]);
+    for event in events {
+        table.push([word(&event.kind), event.at.to_string()]);
+    }
+    table
+}
+
+fn posted(transfers: &[TransferView]) -> Table<5> {
+    let mut table = Table::new([
         ("TRANSFER", Align::Left),
         ("REASON", Align::Left),
         ("DEBIT", Align::Left),
@@ -153,7 +168,7 @@ fn text(
         ("UNITS", Align::Right),
     ]);
     for transfer in transfers {
-        posted.push([
+        table.push([
             format!("{} {}", transfer.kind, transfer.id),
             transfer.reason.to_owned(),
             transfer.debit.kind.to_owned(),
@@ -161,6 +176,5 @@ fn text(
             transfer.amount.to_string(),
         ]);
     }
-    let _ = write!(out, "\n{}\n{}", history.render(style), posted.render(style));
-    out
+    table
 }
