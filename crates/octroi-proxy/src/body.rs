@@ -92,15 +92,15 @@ pub(crate) struct PaidSender {
 pub(crate) fn paid_body(waiting: usize) -> (PaidSender, PaidBody) {
     let (sender, frames) = mpsc::channel(waiting);
     let taken = Arc::new(AtomicUsize::new(0));
-    let sender = PaidSender { frames: sender, taken: Arc::clone(&taken) };
+    let sender = PaidSender {
+        frames: sender,
+        taken: Arc::clone(&taken),
+    };
     (sender, PaidBody { frames, taken })
 }
 
 impl PaidBody {
-    fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(self.frames.poll_recv(cx));
         if matches!(frame, Some(Ok(_))) {
             self.taken.fetch_add(1, Ordering::Release);
@@ -194,7 +194,9 @@ impl Body for VerifiedBody {
             match next {
                 Some(Ok(frame)) => {
                     // Trailers of a bound body are dropped: they are outside the digest.
-                    let Ok(data) = frame.into_data() else { continue };
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
                     if data.is_empty() {
                         continue;
                     }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use octroi_egress::RequestBody;
 use octroi_types::ErrorCode;
@@ -54,32 +54,68 @@ const BODY_BROKE_OFF: BodyRefused = BodyRefused {
     message: "The request body broke off. Nothing was charged.",
 };
 
+/// How much of a body is read, and how large it may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// Bodies up to this are read and bound by their hash, in bytes.
+    pub(crate) buffer_bytes: usize,
+    /// Larger ones are refused, in bytes.
+    pub(crate) bytes_max: u64,
+}
+
+const BODY_TOO_LARGE: BodyRefused = BodyRefused {
+    code: ErrorCode::BodyTooLarge,
+    message: "The request body is larger than this gate takes. Nothing was charged.",
+};
+
+/// A body of unknown length may still turn out too large on its way.
+pub(crate) fn limited(incoming: Incoming, bytes_max: u64) -> Result<RequestBody, BodyRefused> {
+    if incoming.size_hint().lower() > bytes_max {
+        return Err(BODY_TOO_LARGE);
+    }
+    if incoming.size_hint().exact().is_some() {
+        return Ok(RequestBody::from(incoming));
+    }
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+    Ok(RequestBody::stream(Limited::new(incoming, bytes_max)))
+}
+
 /// Reads up to `buffer_bytes` of a body. A body that ends within them is bound by its hash; a larger
 /// one by its announced digest, which is then checked while it streams.
 pub(crate) async fn bind(
     headers: &HeaderMap,
     mut incoming: Incoming,
     binding: BodyBinding,
-    buffer_bytes: usize,
+    limits: BodyLimits,
 ) -> Result<BoundBody, BodyRefused> {
     let announced = announced_digest(headers)?;
     if binding == BodyBinding::Head {
-        let body = RequestBody::from(incoming);
-        return Ok(BoundBody { body, digest: None, mismatch: None, copy: None });
+        let body = limited(incoming, limits.bytes_max)?;
+        return Ok(BoundBody {
+            body,
+            digest: None,
+            mismatch: None,
+            copy: None,
+        });
     }
     let declared = incoming.size_hint().lower();
-    let fits = u64::try_from(buffer_bytes).is_ok_and(|buffer| declared <= buffer);
+    if declared > limits.bytes_max {
+        return Err(BODY_TOO_LARGE);
+    }
+    let fits = u64::try_from(limits.buffer_bytes).is_ok_and(|buffer| declared <= buffer);
     if !fits {
-        return streamed(Bytes::new(), incoming, announced);
+        return streamed(Bytes::new(), incoming, announced, limits.bytes_max);
     }
     let mut read = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|_| BODY_BROKE_OFF)?;
         // Trailers of a bound body are dropped: they are outside the digest.
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         read.extend_from_slice(&data);
-        if read.len() > buffer_bytes {
-            return streamed(read.freeze(), incoming, announced);
+        if read.len() > limits.buffer_bytes {
+            return streamed(read.freeze(), incoming, announced, limits.bytes_max);
         }
     }
     let bytes = read.freeze();
@@ -88,18 +124,25 @@ pub(crate) async fn bind(
         return Err(DIGEST_MISMATCH);
     }
     let body = RequestBody::from(bytes.clone());
-    Ok(BoundBody { body, digest: Some(digest), mismatch: None, copy: Some(bytes) })
+    Ok(BoundBody {
+        body,
+        digest: Some(digest),
+        mismatch: None,
+        copy: Some(bytes),
+    })
 }
 
 fn streamed(
     prefix: Bytes,
     rest: Incoming,
     announced: Option<[u8; 32]>,
+    bytes_max: u64,
 ) -> Result<BoundBody, BodyRefused> {
     let digest = announced.ok_or(DIGEST_REQUIRED)?;
     let (body, mismatch) = VerifiedBody::new(prefix, rest, digest);
+    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     Ok(BoundBody {
-        body: RequestBody::stream(body),
+        body: RequestBody::stream(Limited::new(body, bytes_max)),
         digest: Some(digest),
         mismatch: Some(mismatch),
         copy: None,
@@ -117,7 +160,9 @@ fn announced_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, BodyRefused
     for value in headers.get_all(CONTENT_DIGEST) {
         let value = value.to_str().map_err(|_| DIGEST_MALFORMED)?;
         for member in value.split(',').map(str::trim) {
-            let Some(encoded) = member.strip_prefix("sha-256=") else { continue };
+            let Some(encoded) = member.strip_prefix("sha-256=") else {
+                continue;
+            };
             let encoded = encoded
                 .strip_prefix(':')
                 .and_then(|rest| rest.strip_suffix(':'))
@@ -151,7 +196,10 @@ mod tests {
         // SHA-256 of `{"hello": "world"}` with a newline, as RFC 9530 shows it.
         let text = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
         let digest = digest_of(&[text]).unwrap().unwrap();
-        assert_eq!(digest, <[u8; 32]>::from(Sha256::digest(b"{\"hello\": \"world\"}\n")));
+        assert_eq!(
+            digest,
+            <[u8; 32]>::from(Sha256::digest(b"{\"hello\": \"world\"}\n"))
+        );
         assert_eq!(digest_of(&["sha-512=:AAAA:"]), Ok(None));
         assert_eq!(digest_of(&[]), Ok(None));
         assert_eq!(digest_of(&[text, text]), Ok(Some(digest)));

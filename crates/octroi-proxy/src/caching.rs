@@ -21,7 +21,10 @@ pub(crate) fn mark_paid(headers: &mut HeaderMap) {
     }
     let private = private_directives(headers);
     headers.insert(CACHE_CONTROL, private);
-    headers.append(VARY, HeaderValue::from_static("PAYMENT-SIGNATURE, X-PAYMENT"));
+    headers.append(
+        VARY,
+        HeaderValue::from_static("PAYMENT-SIGNATURE, X-PAYMENT"),
+    );
 }
 
 /// The origin's directives without those that open an answer to shared caches, and `private`.
@@ -49,12 +52,21 @@ mod tests {
     #[test]
     fn nothing_shared_remains() {
         let mut headers = HeaderMap::new();
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
-        headers.append(CACHE_CONTROL, HeaderValue::from_static("S-MaxAge=600, must-revalidate"));
+        headers.append(
+            CACHE_CONTROL,
+            HeaderValue::from_static("public, max-age=60"),
+        );
+        headers.append(
+            CACHE_CONTROL,
+            HeaderValue::from_static("S-MaxAge=600, must-revalidate"),
+        );
         headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=600"));
         headers.insert(EXPIRES, HeaderValue::from_static("0"));
         mark_paid(&mut headers);
-        assert_eq!(headers[CACHE_CONTROL], "private, max-age=60, must-revalidate");
+        assert_eq!(
+            headers[CACHE_CONTROL],
+            "private, max-age=60, must-revalidate"
+        );
         assert_eq!(headers.get_all(CACHE_CONTROL).iter().count(), 1);
         assert!(!headers.contains_key("cdn-cache-control") && !headers.contains_key(EXPIRES));
     }

@@ -32,7 +32,10 @@ pub(crate) fn preflight(headers: &HeaderMap, allowed_methods: HeaderValue) -> Re
     answer.insert(ACCESS_CONTROL_ALLOW_METHODS, allowed_methods);
     // Clients ask for more than they need, the SDKs even for a response header: what is asked for
     // is allowed, since only the payment decides.
-    let asked = headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned().unwrap_or(ANY);
+    let asked = headers
+        .get(ACCESS_CONTROL_REQUEST_HEADERS)
+        .cloned()
+        .unwrap_or(ANY);
     answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
     answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

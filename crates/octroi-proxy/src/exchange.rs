@@ -1,18 +1,23 @@
 //! The part of a sale that no client can stop: claim, origin, settlement, delivery.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use octroi_app::{Checked, Grant, Payments, Purchase};
+use octroi_app::{Checked, Grant, Payments, Purchase, Refusal};
+use octroi_claim::RefusedClaim;
 use octroi_egress::{EgressBody, EgressError, RequestBody};
 use octroi_telemetry::metrics::Outcome;
 use octroi_types::ErrorCode;
 use octroi_x402::Version;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tracing::warn;
 
+use crate::answers::{AnswerMemory, Recorder};
 use crate::body::{BoxError, DigestMismatch, GateBody, PaidSender, paid_body};
 use crate::bound_body::{self, BoundBody};
 use crate::sale::Sale;
@@ -23,6 +28,7 @@ const FRAMES_WAITING: usize = 2;
 
 pub(crate) struct Exchange {
     pub(crate) payments: Payments,
+    pub(crate) answers: Arc<AnswerMemory>,
     pub(crate) sale: Sale,
     pub(crate) parts: Parts,
     pub(crate) version: Version,
@@ -39,12 +45,15 @@ impl Exchange {
         purchase: Purchase,
         head: Head,
     ) {
-        let mut grant = match self.payments.claim(&self.sale.paywall.deal, checked, purchase).await
+        let has_secret = purchase.secret.is_some();
+        let mut grant = match self
+            .payments
+            .claim(&self.sale.paywall.deal, checked, purchase)
+            .await
         {
             Ok(grant) => grant,
             Err(refusal) => {
-                let method = &self.parts.method;
-                send(head, refused::admission(&self.sale, method, self.version, &refusal));
+                send(head, self.refuse(&refusal));
                 return;
             }
         };
@@ -60,7 +69,7 @@ impl Exchange {
         }
         match self.call_origin(body).await {
             Ok(answer) if answer.status() < StatusCode::BAD_REQUEST => {
-                self.charge(grant, answer, head).await;
+                self.charge(grant, answer, head, has_secret).await;
             }
             Ok(answer) => self.pass_failure(grant, answer, head).await,
             Err(OriginFailure::Digest) => {
@@ -86,10 +95,32 @@ impl Exchange {
         }
     }
 
+    /// The answer to a payment that is not granted. One that bought its answer before, and comes with
+    /// the secret that only its payer knows, gets that answer again while it is remembered.
+    fn refuse(&self, refusal: &Refusal) -> Response<GateBody> {
+        if let Refusal::Claim(RefusedClaim::AlreadyUsed {
+            transaction,
+            same_secret: true,
+            ..
+        }) = refusal
+            && let Some(answer) = self.answers.recall(*transaction, Instant::now())
+        {
+            return answer.response();
+        }
+        refused::admission(&self.sale, &self.parts.method, self.version, refusal)
+    }
+
     /// Calls the origin, and a second time where the route allows it and the first call broke.
     async fn call_origin(&self, body: BoundBody) -> Result<Response<EgressBody>, OriginFailure> {
-        let BoundBody { body, copy, mismatch, .. } = body;
-        let first = self.origin_request(body).ok_or(OriginFailure::Unbuildable)?;
+        let BoundBody {
+            body,
+            copy,
+            mismatch,
+            ..
+        } = body;
+        let first = self
+            .origin_request(body)
+            .ok_or(OriginFailure::Unbuildable)?;
         let error = match self.sale.origin.upstream.send(first).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
@@ -102,8 +133,15 @@ impl Exchange {
         let Some(copy) = copy.filter(|_| self.sale.paywall.idempotent) else {
             return Err(OriginFailure::Egress(error));
         };
-        let second = self.origin_request(copy.into()).ok_or(OriginFailure::Unbuildable)?;
-        self.sale.origin.upstream.send(second).await.map_err(OriginFailure::Egress)
+        let second = self
+            .origin_request(copy.into())
+            .ok_or(OriginFailure::Unbuildable)?;
+        self.sale
+            .origin
+            .upstream
+            .send(second)
+            .await
+            .map_err(OriginFailure::Egress)
     }
 
     fn origin_request(&self, body: RequestBody) -> Option<Request<RequestBody>> {
@@ -132,7 +170,13 @@ impl Exchange {
     }
 
     /// An answer that is: settled, then streamed.
-    async fn charge(&self, mut grant: Grant, answer: Response<EgressBody>, head: Head) {
+    async fn charge(
+        &self,
+        mut grant: Grant,
+        answer: Response<EgressBody>,
+        head: Head,
+        has_secret: bool,
+    ) {
         let receipt = match grant.answered().await {
             Ok(receipt) => receipt,
             Err(failure) => {
@@ -164,14 +208,21 @@ impl Exchange {
             }
             return;
         }
+        let mut recorder = has_secret.then(|| Recorder::new(&response));
         let (client, pumped) = paid_body(FRAMES_WAITING);
         *response.body_mut() = GateBody::Paid(pumped);
         if head.send(response).is_err() {
             give_up(grant).await;
             return;
         }
-        match pump(body, &client).await {
-            Delivery::Whole => grant.deliver(),
+        match pump(body, &client, recorder.as_mut()).await {
+            Delivery::Whole => {
+                if let Some(answer) = recorder.and_then(Recorder::finish) {
+                    self.answers
+                        .keep(receipt.transaction, answer, Instant::now());
+                }
+                grant.deliver();
+            }
             Delivery::Left { begun: true } | Delivery::Broken { begun: true } => grant.break_off(),
             Delivery::Left { begun: false } | Delivery::Broken { begun: false } => {
                 give_up(grant).await;
@@ -198,7 +249,7 @@ enum Delivery {
 }
 
 /// Moves frames from the origin to the client's connection, at the pace of the slower.
-async fn pump<B>(mut body: B, client: &PaidSender) -> Delivery
+async fn pump<B>(mut body: B, client: &PaidSender, mut recorder: Option<&mut Recorder>) -> Delivery
 where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
 {
@@ -211,8 +262,13 @@ where
         };
         match frame {
             Some(Ok(frame)) => {
+                if let Some(recorder) = &mut recorder {
+                    recorder.see(frame.data_ref());
+                }
                 if client.frames.send(Ok(frame)).await.is_err() {
-                    return Delivery::Left { begun: client.taken() > 0 };
+                    return Delivery::Left {
+                        begun: client.taken() > 0,
+                    };
                 }
                 sent = sent.saturating_add(1);
             }
@@ -222,7 +278,9 @@ where
                 // What was sent so far is taken before the break is told.
                 let _ = client.frames.reserve_many(FRAMES_WAITING).await;
                 let _ = client.frames.send(Err(error)).await;
-                return Delivery::Broken { begun: client.taken() > 0 };
+                return Delivery::Broken {
+                    begun: client.taken() > 0,
+                };
             }
             None => {
                 // All places free means that every frame was taken.
@@ -300,7 +358,7 @@ mod tests {
         };
         let script = Script(script.iter().copied().collect());
         // The sender ends with the pump, as it does in an exchange.
-        let pumping = async move { pump(script, &client).await };
+        let pumping = async move { pump(script, &client, None).await };
         tokio::join!(pumping, connection).0
     }
 
@@ -309,7 +367,10 @@ mod tests {
         // With Content-Length the connection never asks for the end.
         assert_eq!(pumped(&[Ok("a")], 1).await, Delivery::Whole);
         assert_eq!(pumped(&[Ok("a")], 2).await, Delivery::Whole);
-        assert_eq!(pumped(&[Ok("a"), Ok("b"), Ok("c"), Ok("d")], 4).await, Delivery::Whole);
+        assert_eq!(
+            pumped(&[Ok("a"), Ok("b"), Ok("c"), Ok("d")], 4).await,
+            Delivery::Whole
+        );
     }
 
     #[tokio::test]
@@ -322,7 +383,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_break_is_told_by_what_arrived() {
-        assert_eq!(pumped(&[Err("cut")], 1).await, Delivery::Broken { begun: false });
-        assert_eq!(pumped(&[Ok("a"), Err("cut")], 2).await, Delivery::Broken { begun: true });
+        assert_eq!(
+            pumped(&[Err("cut")], 1).await,
+            Delivery::Broken { begun: false }
+        );
+        assert_eq!(
+            pumped(&[Ok("a"), Err("cut")], 2).await,
+            Delivery::Broken { begun: true }
+        );
     }
 }

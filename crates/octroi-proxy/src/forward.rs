@@ -58,11 +58,17 @@ pub(crate) fn request(
     }
     // Whether the origin sees it is the upstream's setting.
     headers.insert(HOST, caller.host.clone());
-    headers.insert(X_FORWARDED_FOR, HeaderValue::try_from(caller.address.to_string()).ok()?);
+    headers.insert(
+        X_FORWARDED_FOR,
+        HeaderValue::try_from(caller.address.to_string()).ok()?,
+    );
     headers.insert(X_FORWARDED_HOST, caller.host.clone());
     let proto = if caller.https { "https" } else { "http" };
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    headers.insert(X_REQUEST_ID, HeaderValue::try_from(caller.request.to_string()).ok()?);
+    headers.insert(
+        X_REQUEST_ID,
+        HeaderValue::try_from(caller.request.to_string()).ok()?,
+    );
     if websocket {
         hop_by_hop::set_websocket_upgrade(&mut headers);
     }
@@ -74,7 +80,10 @@ pub(crate) fn request(
 }
 
 fn target(origin: &Origin, path: &str, query: Option<&str>) -> Option<Uri> {
-    let credential = origin.query_credential.as_ref().map(|credential| credential.expose().as_str());
+    let credential = origin
+        .query_credential
+        .as_ref()
+        .map(|credential| credential.expose().as_str());
     let mut target = String::with_capacity(
         origin.path_prefix.len() + path.len() + query.map_or(0, str::len) + 32,
     );

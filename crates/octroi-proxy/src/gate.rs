@@ -17,6 +17,7 @@ use octroi_types::{ErrorCode, RequestId};
 use tokio_util::task::TaskTracker;
 
 use crate::body::GateBody;
+use crate::bound_body::{self, BodyLimits, BodyRefused};
 use crate::catalogue::{Catalogue, Service, Site};
 use crate::forward::{self, Caller};
 use crate::sale::{Sale, Till};
@@ -53,6 +54,8 @@ pub trait Surfaces: Send + Sync + 'static {
 pub struct GateOptions {
     /// Bodies up to this are read and bound by hash, in bytes (money rule 8).
     pub body_buffer_bytes: usize,
+    /// Larger request bodies are refused, in bytes.
+    pub body_bytes_max: u64,
 }
 
 /// The data plane.
@@ -75,10 +78,19 @@ impl Gate {
     ) -> Self {
         let till = Till {
             payments,
+            answers: Arc::default(),
             tasks: tasks.clone(),
-            body_buffer_bytes: options.body_buffer_bytes,
+            body_limits: BodyLimits {
+                buffer_bytes: options.body_buffer_bytes,
+                bytes_max: options.body_bytes_max,
+            },
         };
-        Self { catalogue, surfaces, till, tasks }
+        Self {
+            catalogue,
+            surfaces,
+            till,
+            tasks,
+        }
     }
 
     /// Answers one request.
@@ -131,10 +143,17 @@ impl Gate {
             let message = "No site or gate answers under this host name. If this gate is yours, \
                            add the name to the configuration (server.public_url, server.aliases \
                            or a site's host).";
-            return (Surface::Site, respond::error(ErrorCode::NotFound, message, client.request));
+            return (
+                Surface::Site,
+                respond::error(ErrorCode::NotFound, message, client.request),
+            );
         }
         let facilitator = request.uri().path().starts_with(FACILITATOR_PREFIX);
-        let surface = if facilitator { Surface::Facilitator } else { Surface::Operations };
+        let surface = if facilitator {
+            Surface::Facilitator
+        } else {
+            Surface::Operations
+        };
         match self.surfaces.answer(request, client).await {
             Some(response) => (surface, response),
             None => (surface, not_found(client.request)),
@@ -190,7 +209,9 @@ impl Gate {
         };
         match site.routes.decide(method.as_str(), &target.path) {
             Verdict::Priced(route) => {
-                let Some(paywall) = route.value.clone() else { return not_found(client.request) };
+                let Some(paywall) = route.value.clone() else {
+                    return not_found(client.request);
+                };
                 let canonical_path = target.path.as_str().to_owned();
                 let query = target.query.map(str::to_owned);
                 let sale = Sale {
@@ -233,6 +254,12 @@ impl Gate {
         let websocket = hop_by_hop::asks_for_websocket(request.headers());
         let client_side = websocket.then(|| hyper::upgrade::on(&mut request));
         let (parts, incoming) = request.into_parts();
+        let body = match bound_body::limited(incoming, self.till.body_limits.bytes_max) {
+            Ok(body) => body,
+            Err(BodyRefused { code, message }) => {
+                return respond::error(code, message, caller.request);
+            }
+        };
         let forwarded = forward::request(
             &site.origin,
             &parts,
@@ -240,7 +267,7 @@ impl Gate {
             query,
             caller,
             websocket,
-            incoming.into(),
+            body,
         );
         let Some(forwarded) = forwarded else {
             let message = "The request cannot be put to the origin.";
@@ -296,7 +323,11 @@ fn paywall_sale(
     };
     Some(Sale {
         origin: Arc::clone(&service.origin),
-        path: if path.is_empty() { "/".to_owned() } else { path },
+        path: if path.is_empty() {
+            "/".to_owned()
+        } else {
+            path
+        },
         resource_url: resource_url(&catalogue.public_url, canonical_path, target.query),
         canonical_path: canonical_path.to_owned(),
         query: target.query.map(str::to_owned),
@@ -313,7 +344,12 @@ fn resource_url(base: &str, path: &str, query: Option<&str>) -> String {
 }
 
 fn caller(host: HeaderValue, client: ClientInfo) -> Caller {
-    Caller { address: client.address, https: client.https, host, request: client.request }
+    Caller {
+        address: client.address,
+        https: client.https,
+        host,
+        request: client.request,
+    }
 }
 
 fn raw_target<B>(request: &Request<B>) -> String {

@@ -4,6 +4,7 @@
 //! no chain and no configuration file. A request for something priced becomes a [`sale`]; what must
 //! not be interrupted by a client that leaves runs in an [`exchange`] of its own.
 
+mod answers;
 mod body;
 mod bound_body;
 mod caching;

@@ -14,6 +14,9 @@ pub(crate) fn mark(response: &mut Response<GateBody>, outcome: Outcome) {
 
 /// Counts an answer when its head is ready.
 pub(crate) fn count(surface: Surface, response: &mut Response<GateBody>, begun: Instant) {
-    let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or(Outcome::Free);
+    let outcome = response
+        .extensions_mut()
+        .remove::<Outcome>()
+        .unwrap_or(Outcome::Free);
     metrics::request_finished(surface, outcome, begun.elapsed());
 }

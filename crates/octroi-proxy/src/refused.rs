@@ -40,7 +40,8 @@ fn claim(
     let request = sale.caller.request;
     match refused {
         RefusedClaim::BoundElsewhere => {
-            let message = "This payment was first used for another request, and buys that one only.";
+            let message =
+                "This payment was first used for another request, and buys that one only.";
             respond::error(ErrorCode::PaymentBoundElsewhere, message, request)
         }
         RefusedClaim::InUse { .. } => {
@@ -51,7 +52,13 @@ fn claim(
             let message = "This payment already bought its answer; sign a new one to buy another.";
             let mut response = respond::error(ErrorCode::PaymentAlreadyUsed, message, request);
             if let Some(tx_hash) = tx_hash {
-                let chain = sale.paywall.deal.offer.terms().first().map(|terms| terms.chain());
+                let chain = sale
+                    .paywall
+                    .deal
+                    .offer
+                    .terms()
+                    .first()
+                    .map(|terms| terms.chain());
                 if let Some(chain) = chain {
                     let reason = Reason::DuplicateSettlement;
                     let receipt =
@@ -83,9 +90,7 @@ pub(crate) fn settlement(
             response
         }
         SettleFailure::Pending { tx_hash } => pending(sale, version, *tx_hash),
-        SettleFailure::Unavailable(code) => {
-            respond::error(*code, TRY_AGAIN, sale.caller.request)
-        }
+        SettleFailure::Unavailable(code) => respond::error(*code, TRY_AGAIN, sale.caller.request),
         SettleFailure::Fenced => pending(sale, version, None),
     };
     respond::add_credit(&mut response, credit);
@@ -115,9 +120,14 @@ fn terms(sale: &Sale, method: &Method, reason: Reason) -> Response<GateBody> {
 /// Never a second 402 for a payment whose fate is unknown: the client would pay twice (money
 /// rule 16).
 fn pending(sale: &Sale, version: Version, tx_hash: Option<B256>) -> Response<GateBody> {
-    let mut response =
-        respond::error(ErrorCode::SettlementPending, PENDING, sale.caller.request);
-    add_failure(&mut response, sale, version, Reason::SettlementPending, tx_hash);
+    let mut response = respond::error(ErrorCode::SettlementPending, PENDING, sale.caller.request);
+    add_failure(
+        &mut response,
+        sale,
+        version,
+        Reason::SettlementPending,
+        tx_hash,
+    );
     response
 }
 

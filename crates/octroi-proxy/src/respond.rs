@@ -1,13 +1,10 @@
 //! The gate's own answers.
 
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
-    RETRY_AFTER,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
 use octroi_app::Receipt;
-use octroi_store::Credit;
 use octroi_egress::{EgressError, Phase};
+use octroi_store::Credit;
 use octroi_telemetry::metrics::{self, Outcome, Unpaid};
 use octroi_types::{ErrorCode, RequestId};
 use octroi_x402::{Offer, SettleResponse, Version, header};
@@ -35,7 +32,11 @@ struct ErrorDetail<'a> {
 
 /// A refusal or failure with a stable code and a sentence that says what to do.
 pub(crate) fn error(code: ErrorCode, message: &str, request: RequestId) -> Response<GateBody> {
-    let detail = ErrorDetail { code: code.as_str(), message, request_id: request };
+    let detail = ErrorDetail {
+        code: code.as_str(),
+        message,
+        request_id: request,
+    };
     let json = serde_json::to_vec(&ErrorBody { error: detail }).unwrap_or_default();
     let mut response = Response::new(GateBody::from(json));
     *response.status_mut() =
@@ -46,7 +47,9 @@ pub(crate) fn error(code: ErrorCode, message: &str, request: RequestId) -> Respo
     cors::expose(headers);
     measure::mark(&mut response, outcome(code));
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
@@ -115,7 +118,14 @@ pub(crate) fn challenge(
 
 /// Writes the receipt of a settled payment under the header of the version that was spoken.
 pub(crate) fn add_receipt(response: &mut Response<GateBody>, receipt: &Receipt) {
-    let Receipt { version, chain, payer, amount, tx_hash, .. } = *receipt;
+    let Receipt {
+        version,
+        chain,
+        payer,
+        amount,
+        tx_hash,
+        ..
+    } = *receipt;
     let mut settled = SettleResponse::settled(
         version,
         chain,

@@ -14,8 +14,9 @@ use octroi_x402::{Payment, Version};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use crate::answers::AnswerMemory;
 use crate::body::GateBody;
-use crate::bound_body::{self, BodyRefused, BoundBody};
+use crate::bound_body::{self, BodyLimits, BodyRefused, BoundBody};
 use crate::catalogue::{Origin, Paywall};
 use crate::evidence::{self, Evidence};
 use crate::exchange::Exchange;
@@ -28,10 +29,11 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 #[derive(Clone)]
 pub(crate) struct Till {
     pub(crate) payments: Payments,
+    pub(crate) answers: Arc<AnswerMemory>,
     /// Exchanges run here and not on the client's connection: a client that leaves stops neither
     /// books nor settlement (money rule 24).
     pub(crate) tasks: TaskTracker,
-    pub(crate) body_buffer_bytes: usize,
+    pub(crate) body_limits: BodyLimits,
 }
 
 /// One request for something priced.
@@ -98,7 +100,7 @@ impl Till {
             &parts.headers,
             incoming,
             sale.paywall.binding,
-            self.body_buffer_bytes,
+            self.body_limits,
         );
         let body = match body.await {
             Ok(body) => body,
@@ -107,7 +109,8 @@ impl Till {
             }
         };
         let purchase = purchase(&sale, &parts, &payment, body.digest.as_ref());
-        self.run(sale, parts, body, checked, purchase, version).await
+        self.run(sale, parts, body, checked, purchase, version)
+            .await
     }
 
     async fn run(
@@ -121,8 +124,16 @@ impl Till {
     ) -> Response<GateBody> {
         let request = sale.caller.request;
         let (head, answer) = oneshot::channel();
-        let exchange = Exchange { payments: self.payments.clone(), sale, parts, version };
-        self.tasks.spawn(exchange.run(body, checked, purchase, head));
+        let (payments, answers) = (self.payments.clone(), Arc::clone(&self.answers));
+        let exchange = Exchange {
+            payments,
+            answers,
+            sale,
+            parts,
+            version,
+        };
+        self.tasks
+            .spawn(exchange.run(body, checked, purchase, head));
         match answer.await {
             Ok(response) => response,
             // Only a panic drops the sender; the grant's drop has put the books straight.
@@ -135,12 +146,7 @@ impl Till {
     }
 }
 
-fn purchase(
-    sale: &Sale,
-    parts: &Parts,
-    payment: &Payment,
-    digest: Option<&[u8; 32]>,
-) -> Purchase {
+fn purchase(sale: &Sale, parts: &Parts, payment: &Payment, digest: Option<&[u8; 32]>) -> Purchase {
     let deal = &sale.paywall.deal;
     let method = parts.method.as_str();
     Purchase {
