@@ -33,10 +33,18 @@ impl BaseSepolia {
     /// # Errors
     /// When something is not installed or a transaction fails.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with command-line options of the node.
+    ///
+    /// # Errors
+    /// When something is not installed or a transaction fails.
+    pub async fn start_with(options: &[&str]) -> Result<Self> {
         // The node for Tempo chains has the contracts of other authors in its genesis, with their code.
         let donor = ["--network", "tempo", "--hardfork", "T4"];
         let (anvil, donor) = tokio::try_join!(
-            Anvil::start(Self::CHAIN_ID, &[]),
+            Anvil::start(Self::CHAIN_ID, options),
             Anvil::start(42_431, &donor)
         )?;
         for address in [MULTICALL3, PERMIT2] {

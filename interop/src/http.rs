@@ -1,6 +1,8 @@
 //! A plain HTTP client for the tests' own requests: no redirects, no decoding, no header of its own.
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -125,5 +127,24 @@ impl Reply {
         let mut values = self.headers.get_all(name).iter();
         let first = values.next()?.to_str().ok();
         if values.next().is_some() { None } else { first }
+    }
+    /// What a payment header of the answer says: JSON in standard base64 with padding, as the reference
+    /// reads it.
+    ///
+    /// # Errors
+    /// When the header is not there once, or says something else.
+    pub fn decoded(&self, name: &str) -> Result<Value> {
+        let text = self
+            .header(name)
+            .with_context(|| format!("{} without one {name}", self.status))?;
+        let json = STANDARD.decode(text).with_context(|| name.to_owned())?;
+        serde_json::from_slice(&json).with_context(|| name.to_owned())
+    }
+
+    /// The gate's own error code, in `error.code`.
+    #[must_use]
+    pub fn code(&self) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        body["error"]["code"].as_str().map(str::to_owned)
     }
 }

@@ -13,9 +13,13 @@ mod base_sepolia;
 mod gate;
 mod http;
 mod installed;
+mod listener;
+mod market;
 mod official;
 mod origin;
+mod payment;
 mod process;
+mod relay;
 mod rpc;
 mod service;
 mod usdc;
@@ -27,14 +31,17 @@ pub use abi::{Arg, calldata};
 pub use accounts::{Account, BUYERS, FACILITATOR, GATE_WALLET, OWNER, PAYEE};
 pub use anvil::Anvil;
 pub use base_sepolia::{BaseSepolia, MULTICALL3, PERMIT2};
-pub use gate::Gate;
+pub use gate::{FACILITATOR_TOKEN, Gate, Transaction};
 pub use http::{Http, Reply};
+pub use market::{AFTER, FIRST, Market, SITE_HOST, Setup};
 pub use official::{
     Buyer, Order, PAID_PATH, PRICE, Purchase, express_seller, express_seller_v1, express_stack,
     facilitator, fastapi_seller, sign_payments,
 };
 pub use origin::{EventStream, Origin, Seen, pattern_sha256};
+pub use payment::{Draft, Payment, Terms, encoded, unix_seconds};
 pub use process::Process;
+pub use relay::{Fault, Relay};
 pub use rpc::{Receipt, Rpc};
 pub use service::Service;
 pub use usdc::{BASE_SEPOLIA_USDC, Usdc};

@@ -25,25 +25,18 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
-use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 pub use self::download::pattern_sha256;
 pub use self::event_stream::EventStream;
-
-type Body = BoxBody<Bytes, std::io::Error>;
+use crate::listener::{Body, Listener};
 
 /// A running origin. Dropping it stops it from accepting and ends what it was doing.
 #[derive(Debug)]
@@ -51,7 +44,7 @@ pub struct Origin {
     url: String,
     shared: Arc<Shared>,
     event_streams: tokio::sync::Mutex<mpsc::UnboundedReceiver<EventStream>>,
-    accepting: JoinHandle<()>,
+    _listener: Listener,
 }
 
 /// A request as the origin saw it.
@@ -79,8 +72,6 @@ impl Origin {
     /// # Errors
     /// When no port is to be had.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let (opened, event_streams) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             seen: watch::Sender::default(),
@@ -88,12 +79,14 @@ impl Origin {
             released: watch::Sender::default(),
             event_streams: opened,
         });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        let answering = Arc::clone(&shared);
+        let listener =
+            Listener::start(move |request| answer(Arc::clone(&answering), request)).await?;
         Ok(Self {
-            url,
+            url: format!("http://{}", listener.address()),
             shared,
             event_streams: tokio::sync::Mutex::new(event_streams),
-            accepting,
+            _listener: listener,
         })
     }
 
@@ -153,28 +146,6 @@ impl Origin {
     /// Lets everything that stalls go on, now and from now on.
     pub fn release(&self) {
         self.shared.released.send_replace(true);
-    }
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Connections end with this task: a set aborts what it holds when it is dropped.
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let service = service_fn(|request| answer(Arc::clone(&shared), request));
-            // An error here is a connection cut, by the peer or by one of our own failures.
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-        });
-        while connections.try_join_next().is_some() {}
     }
 }
 

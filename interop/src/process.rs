@@ -52,6 +52,18 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it has had resident, in bytes.
+    ///
+    /// # Errors
+    /// When the system does not tell; only Linux does.
+    pub fn peak_memory_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        let kilobytes: u64 = kilobytes.context("no VmHWM")?.trim().parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// Everything printed so far, both streams as they came.
     #[must_use]
     pub fn output(&self) -> String {

@@ -217,10 +217,7 @@ impl Worker {
             reason: Reason::TransferEventMismatch,
         };
         if let Fact::Settled { .. } = fact {
-            engine.watch(Watched {
-                subject: Subject::Claim(*transfer),
-                included,
-            });
+            engine.watch(Watched::new(Subject::Claim(*transfer), included));
         }
         Some(match outcomes.next()? {
             FactOutcome::Applied(claim) | FactOutcome::Refused(claim) => {

@@ -24,6 +24,8 @@ pub async fn read_domain(
 
 async fn read_text(rpc: &Rpc, token: Address, signature: &str) -> Result<String, RpcError> {
     let question = abi::selector(signature);
-    let returned = rpc.eth_call(None, token, &question, QUESTION_GAS, BlockTag::Latest).await?;
+    let returned = rpc
+        .eth_call(None, token, &question, QUESTION_GAS, BlockTag::Latest)
+        .await?;
     abi::read_string(&returned).ok_or(RpcError::Malformed)
 }

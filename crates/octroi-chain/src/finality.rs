@@ -36,6 +36,20 @@ pub(crate) enum Subject {
 pub(crate) struct Watched {
     pub(crate) subject: Subject,
     pub(crate) included: Included,
+    /// Whether the chain was seen to have the block since this was learned. What was learned of a
+    /// block that was being replaced would else wait for finality to be noticed.
+    is_confirmed: bool,
+}
+
+impl Watched {
+    /// Something just seen.
+    pub(crate) const fn new(subject: Subject, included: Included) -> Self {
+        Self {
+            subject,
+            included,
+            is_confirmed: false,
+        }
+    }
 }
 
 /// The newest blocks of each level of sureness.
@@ -90,10 +104,7 @@ async fn take_up(engine: &Arc<Engine>) {
         match (settlement.state, settlement.inclusion) {
             (SettlementState::Included, Some(inclusion)) => {
                 let subject = Subject::Settlement(settlement.id);
-                engine.watch(Watched {
-                    subject,
-                    included: inclusion.into(),
-                });
+                engine.watch(Watched::new(subject, inclusion.into()));
             }
             (SettlementState::Open, _) if engine.wallet(settlement.wallet).is_none() => {
                 warn!(
@@ -135,7 +146,9 @@ async fn look(engine: &Arc<Engine>, head: BlockHead, follows_on: bool) -> Result
     let is_final = |watched: &Watched| Some(watched.included.block_number) <= final_number;
     let recent = head.number.saturating_sub(RECENT_BLOCKS);
     let is_due = |watched: &Watched| {
-        is_final(watched) || (!follows_on && watched.included.block_number >= recent)
+        let is_doubtful =
+            !watched.is_confirmed || (!follows_on && watched.included.block_number >= recent);
+        is_final(watched) || is_doubtful
     };
     let due: Vec<Watched> = engine
         .watched
@@ -173,7 +186,10 @@ async fn sort_out(
                 match (is_final(&watched), watched.subject) {
                     (true, Subject::Settlement(id)) => final_ids.push((id, watched)),
                     (true, Subject::Claim(_)) => {}
-                    (false, _) => engine.watch(watched),
+                    (false, _) => engine.watch(Watched {
+                        is_confirmed: true,
+                        ..watched
+                    }),
                 }
             }
             Some(_) => {
@@ -270,10 +286,7 @@ async fn claim_replaced(engine: &Engine, transfer: &Transfer) -> Result<(), RpcE
             log_index,
         } => {
             let subject = Subject::Claim(*transfer);
-            engine.watch(Watched {
-                subject,
-                included: inclusion.into(),
-            });
+            engine.watch(Watched::new(subject, inclusion.into()));
             Fact::Settled {
                 inclusion,
                 log_index,

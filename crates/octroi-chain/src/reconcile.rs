@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octroi_claim::ClaimKey;
-use octroi_store::{Fact, Inclusion};
+use octroi_store::{Fact, FactOutcome, Inclusion};
 use octroi_types::UnixMicros;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -205,18 +205,16 @@ impl Reconciler {
                 .store
                 .facts_apply(vec![(transfer.claim, fact)], UnixMicros::now())
         };
-        if engine.insist("a reconciled claim", write).await.is_none() {
+        let outcomes = engine.insist("a reconciled claim", write).await;
+        let Some([FactOutcome::Applied(_)]) = outcomes.as_deref() else {
             return;
-        }
+        };
         self.patience.remove(&transfer.claim);
         match fact {
             Fact::Settled { inclusion, .. } => {
                 info!(chain = engine.name(), tx_hash = %inclusion.tx_hash, "an unknown claim settled");
                 let subject = Subject::Claim(*transfer);
-                engine.watch(Watched {
-                    subject,
-                    included: inclusion.into(),
-                });
+                engine.watch(Watched::new(subject, inclusion.into()));
             }
             Fact::Failed | Fact::Unknown | Fact::Vanished | Fact::NotSent => {
                 info!(chain = engine.name(), "an unknown claim has failed");

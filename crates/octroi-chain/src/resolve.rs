@@ -59,20 +59,14 @@ pub(crate) async fn resolve(
     let Some(outcomes) = written else {
         return Followed::Stopped;
     };
-    engine.watch(Watched {
-        subject: Subject::Settlement(flight.id),
-        included,
-    });
+    engine.watch(Watched::new(Subject::Settlement(flight.id), included));
     for ((mut queued, finding), outcome) in flight.queued.into_iter().zip(findings).zip(outcomes) {
         let transfer = queued.call.transfer;
         if let Fact::Settled { inclusion, .. } = finding.fact
             && inclusion.tx_hash != receipt.tx_hash
         {
             let subject = Subject::Claim(transfer);
-            engine.watch(Watched {
-                subject,
-                included: inclusion.into(),
-            });
+            engine.watch(Watched::new(subject, inclusion.into()));
         }
         queued.answer(answer(&transfer, &finding, outcome, included));
     }

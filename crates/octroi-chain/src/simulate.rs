@@ -69,14 +69,12 @@ async fn try_together(
     );
     let batch = abi::aggregate3(items.iter().copied());
     let multicall = engine.options.multicall;
-    let returned = match engine
+    let asked = engine
         .rpc
-        .eth_call(None, multicall, &batch, gas, BlockTag::Latest)
-        .await
-    {
+        .eth_call(None, multicall, &batch, gas, BlockTag::Latest);
+    let returned = match asked.await {
         Ok(returned) => returned,
-        // Every call may fail by itself, so this is a call that took all the gas.
-        Err(error) if error.is_revert() => return Ok(Some(vec![false; calls.len()])),
+        Err(error) if error.is_revert() => return one_by_one(engine, calls).await.map(Some),
         Err(error) => return Err(error),
     };
     let results = abi::aggregate3_results(&returned, items.len()).ok_or(RpcError::Malformed)?;
@@ -85,6 +83,16 @@ async fn try_together(
         return Ok(None);
     }
     Ok(Some(successes.collect()))
+}
+
+/// Every call may fail by itself, so one of them took all the gas: the others are not to suffer for
+/// it.
+async fn one_by_one(engine: &Engine, calls: &[&TransferCall]) -> Result<Vec<bool>, RpcError> {
+    let mut results = Vec::with_capacity(calls.len());
+    for call in calls {
+        results.push(try_alone(engine, call).await?);
+    }
+    Ok(results)
 }
 
 /// Why a transfer fails, asked of the token.

@@ -86,6 +86,10 @@ impl<'a> CanonicalPath<'a> {
             });
         }
         let text = canonicalize(relative)?;
+        // Escaping makes bytes longer, and what is forwarded must be as acceptable as what came.
+        if text.len() > PATH_BYTES_MAX {
+            return Err(PathError::TooLong);
+        }
         check_layers(&text)?;
         let plain = !text.contains(['%', ';']);
         Ok(Self {
@@ -287,6 +291,8 @@ mod tests {
             assert_eq!(canonical(raw), Err(error), "{raw}");
         }
         assert_eq!(canonical(&"/a".repeat(4097)), Err(PathError::TooLong));
+        // Escaping triples these: what is forwarded stays within the limit as well.
+        assert_eq!(canonical(&format!("/{}", "ä".repeat(2000))), Err(PathError::TooLong));
         assert!(canonical(&"/a".repeat(4096)).is_ok());
     }
 

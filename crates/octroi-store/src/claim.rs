@@ -45,13 +45,31 @@ pub trait ClaimStore: Send + Sync + 'static {
 
     /// Claims a payment: decides by [`octroi_claim::decide_claim`] on what stands in the store, and
     /// if granted makes claim, transaction and event durable (and holds the covering credit).
+    ///
+    /// A claim that a dead node left unsent under the same identity is released first, whatever is
+    /// decided then. The same call again (same claim, transaction and owner) is granted again while
+    /// nothing happened to the claim.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] if the transaction's id is in use, is not the one that the claim
+    /// names, or the amount is nothing.
     async fn claim_make(&self, request: ClaimRequest) -> Result<ClaimOutcome, StoreError>;
 
     /// Takes steps in order, all or none, if the claim is still at `epoch`
-    /// ([`octroi_claim::advance`]). Updates the transaction and appends events. `Deliver` captures
-    /// a covering credit and `Break` without credit gives it back; `Break` with a credit opens that
-    /// credit for the claim's amount and posts it. Chain facts go through
-    /// [`crate::SettlementStore::facts_apply`] instead.
+    /// ([`crate::plan::advance`]). Updates the transaction and appends events. `Deliver` captures
+    /// a covering credit and `Break` without credit gives it back; `Break` with a credit opens the
+    /// claim's refund credit for its amount and posts it. That credit's id is
+    /// [`refund_credit_id`](crate::refund_credit_id), whatever id the step names, because facts and
+    /// recovery open the same one.
+    ///
+    /// Of many callers that try the same steps from one state, one succeeds. A step alone that led
+    /// to the present state may be repeated: it changes nothing and is answered with the claim.
+    ///
+    /// `Broadcast`, `Settle`, `Fail` and `Vanish` are no steps of an owner: they come with a
+    /// settlement or as facts ([`crate::SettlementStore`]), and are refused here.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such claim.
     async fn claim_advance(
         &self,
         key: ClaimKey,
@@ -60,10 +78,10 @@ pub trait ClaimStore: Send + Sync + 'static {
         now: UnixMicros,
     ) -> Result<Result<Claim, AdvanceError>, StoreError>;
 
-    /// Takes over the claims of dead nodes, at most `limit`, and applies [`octroi_claim::recover`]:
-    /// raises the epoch, makes `owner` the owner, releases, marks unknown, or issues refund credits
-    /// (ids derived from the claim, so that a repetition is harmless). Returns the claims as they
-    /// are now.
+    /// Takes over unfinished claims of dead nodes, oldest first, at most `limit`, and applies
+    /// [`octroi_claim::recover`]: raises the epoch, makes `owner` the owner, releases, marks
+    /// unknown, or issues refund credits. Returns the claims as they are now. Whoever asks is
+    /// alive.
     async fn claims_recover(
         &self,
         owner: NodeId,
@@ -78,7 +96,8 @@ pub trait ClaimStore: Send + Sync + 'static {
     async fn claims_unknown(&self, limit: usize) -> Result<Vec<Claim>, StoreError>;
 
     /// Drops whole days of claims that ended before `before`, except days that hold a claim that
-    /// is still broadcast or unknown. Returns how many claims were dropped.
+    /// is not finished (one that is broadcast or unknown above all), or that a settlement carries
+    /// which is not final. Returns how many claims were dropped. Their transactions stay.
     async fn claims_prune(&self, before: UnixSeconds) -> Result<u64, StoreError>;
 
     /// One refund credit.

@@ -1,5 +1,6 @@
 //! Refund credits: money that arrived for an answer that was not given (money rules 14 and 22).
 
+use octroi_claim::NewClaim;
 use octroi_types::{Address, Amount, ChainId, CreditId, Mode, TenantId, TransactionId, UnixMicros};
 use serde::Serialize;
 
@@ -27,4 +28,20 @@ pub struct Credit {
     pub transaction: TransactionId,
     /// When it was opened.
     pub created_at: UnixMicros,
+}
+
+impl Credit {
+    /// Whether it may pay for a claim, if there is enough of it: the same payer at the same tenant,
+    /// in the same token and mode.
+    #[must_use]
+    pub fn covers(&self, claim: &NewClaim) -> bool {
+        (self.tenant, self.mode, self.payer, self.chain, self.asset)
+            == (
+                claim.tenant,
+                claim.mode,
+                claim.payer,
+                claim.chain,
+                claim.asset,
+            )
+    }
 }

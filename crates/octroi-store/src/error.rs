@@ -1,7 +1,7 @@
 //! How storage fails.
 
 /// Why a storage call did not do what it says.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store cannot take this call now (disk full, I/O error, shutting down, overloaded). The
     /// same call with the same ids may be made again.
@@ -10,13 +10,21 @@ pub enum StoreError {
         /// What to tell an operator; never content of a request.
         reason: String,
     },
-    /// What is stored contradicts itself; writes are refused until an operator has looked.
+    /// What is stored contradicts itself. Nothing of the call was applied, and nothing that
+    /// touches the same rows will be until an operator has looked.
     #[error("the store is inconsistent: {reason}")]
     Inconsistent {
         /// Which rule is broken.
         reason: String,
     },
-    /// The thing named does not exist.
+    /// The call contradicts itself or what is stored, through a fault of its caller; a repetition
+    /// cannot help. Nothing was applied.
+    #[error("the call is invalid: {reason}")]
+    Invalid {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The thing named does not exist. Nothing was applied.
     #[error("no such {what}")]
     NotFound {
         /// What was looked for.

@@ -12,20 +12,28 @@
 mod claim;
 mod credit;
 mod error;
+mod event;
+mod listing;
+mod memory;
+pub mod plan;
 mod settlement;
 mod transaction;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use claim::{ClaimOutcome, ClaimRequest, ClaimStore};
 pub use credit::Credit;
 pub use error::StoreError;
+pub use event::{Event, EventKind};
+pub use listing::{Page, TransactionFilter};
+pub use memory::MemoryStore;
+pub use plan::refund_credit_id;
 pub use settlement::{
     Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
     SettlementStore,
 };
-pub use transaction::{
-    Event, EventKind, NewTransaction, Page, Transaction, TransactionFilter, TransactionState,
-    TransactionStore,
-};
+pub use transaction::{NewTransaction, Transaction, TransactionState, TransactionStore};
 
 /// Everything a backend offers.
 pub trait Store: ClaimStore + SettlementStore + TransactionStore {}

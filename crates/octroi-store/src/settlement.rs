@@ -32,6 +32,13 @@ impl fmt::Debug for Attempt {
     }
 }
 
+impl Attempt {
+    /// Drops the signed bytes.
+    fn forget_raw_tx(&mut self) {
+        self.raw_tx = Redacted::default();
+    }
+}
+
 /// A settlement about to be sent.
 #[derive(Debug, Clone)]
 pub struct NewSettlement {
@@ -105,6 +112,30 @@ pub struct Settlement {
     pub claims: Vec<ClaimKey>,
 }
 
+impl Settlement {
+    /// The settlement as it is opened.
+    #[must_use]
+    pub fn open(new: &NewSettlement) -> Self {
+        Self {
+            id: new.id,
+            chain: new.chain,
+            wallet: new.wallet,
+            nonce: new.nonce,
+            state: SettlementState::Open,
+            attempts: vec![new.attempt.clone()],
+            inclusion: None,
+            claims: new.claims.iter().map(|(key, _)| *key).collect(),
+        }
+    }
+
+    /// What is final is not sent again: its signed bytes are dropped.
+    pub fn forget_if_final(&mut self) {
+        if self.state == SettlementState::Final {
+            self.attempts.iter_mut().for_each(Attempt::forget_raw_tx);
+        }
+    }
+}
+
 /// What the chain (or a remote facilitator) told about one claim. Facts do not belong to an owner:
 /// they are applied whatever the claim's epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,8 +155,23 @@ pub enum Fact {
     /// The block that held the settled payment was replaced.
     Vanished,
     /// Nothing was sent: the settlement was refused before anything left the gate. The claim is
-    /// released.
+    /// released, if it was not broadcast.
     NotSent,
+}
+
+impl Fact {
+    /// The log that it names: chain, block and index in the block. A log belongs to its block: the
+    /// same transaction in another block has another log.
+    #[must_use]
+    pub const fn log(&self, chain: ChainId) -> Option<(ChainId, B256, u64)> {
+        match self {
+            Self::Settled {
+                inclusion,
+                log_index,
+            } => Some((chain, inclusion.block_hash, *log_index)),
+            Self::Unknown | Self::Failed | Self::Vanished | Self::NotSent => None,
+        }
+    }
 }
 
 /// What became of a fact.
@@ -148,18 +194,26 @@ pub enum FactOutcome {
 /// Settlements: durable before broadcast, watched until final.
 #[async_trait]
 pub trait SettlementStore: Send + Sync + 'static {
-    /// Makes a signed settlement durable and moves all its claims to `broadcast`, or stores nothing.
+    /// Makes a signed settlement durable and moves all its claims to `broadcast`, or stores
+    /// nothing. The same settlement again is [`OpenOutcome::Opened`]; another one under the same id
+    /// finds its nonce taken.
     async fn settlement_open(&self, new: NewSettlement) -> Result<OpenOutcome, StoreError>;
 
-    /// Adds a fee bump under the same nonce.
+    /// Adds a fee bump under the same nonce. The same attempt again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such settlement.
     async fn settlement_attempt(
         &self,
         id: SettlementId,
         attempt: Attempt,
     ) -> Result<(), StoreError>;
 
-    /// Records where a settlement was seen, and what became of its claims. Also posts each settled
-    /// claim to the ledger.
+    /// Records where a settlement was seen, and what became of its claims: each fact as in
+    /// [`SettlementStore::facts_apply`]. A settlement that is final stays final.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such settlement.
     async fn settlement_included(
         &self,
         id: SettlementId,
@@ -168,18 +222,27 @@ pub trait SettlementStore: Send + Sync + 'static {
         now: UnixMicros,
     ) -> Result<Vec<FactOutcome>, StoreError>;
 
-    /// Applies facts that were learned otherwise (reconciliation, remote facilitator). Posting as
-    /// above; a reversal posts `settlement_loss` when a settled claim vanished.
+    /// Applies facts, in order, each whatever the claim's epoch ([`crate::plan::learn`]). A payment
+    /// that settles is posted once; while one that vanished is of unknown fate it stays posted, and
+    /// when it failed for good it is reversed to `settlement_loss` (money rule 18).
     async fn facts_apply(
         &self,
         facts: Vec<(ClaimKey, Fact)>,
         now: UnixMicros,
     ) -> Result<Vec<FactOutcome>, StoreError>;
 
-    /// The block of these settlements is final: their signed bytes are dropped.
+    /// The block of these settlements is final, or they can never be in one: they are watched no
+    /// longer, and their signed bytes are dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if one of them does not exist; then none is changed.
     async fn settlements_final(&self, ids: Vec<SettlementId>) -> Result<(), StoreError>;
 
-    /// The block of a settlement was replaced: it is open again, its settled claims are unknown.
+    /// The block of a settlement was replaced: it is open again, and the claims that it settled are
+    /// of unknown fate.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such settlement, or it is final.
     async fn settlement_vanished(
         &self,
         id: SettlementId,

@@ -1,14 +1,16 @@
-//! Transactions and their events: what a seller sees of each payment attempt.
+//! Transactions: what a seller sees of each payment attempt.
 
 use async_trait::async_trait;
-use octroi_claim::{PaymentState, WorkState};
+use octroi_claim::{Claim, PaymentState, WorkState};
 use octroi_types::{
-    Address, Amount, B256, ChainId, CreditId, EventId, Mode, PaywallId, RequestId, ServiceId,
-    TenantId, TransactionId, UnixMicros,
+    Address, Amount, B256, ChainId, CreditId, Mode, PaywallId, RequestId, ServiceId, TenantId,
+    TransactionId, UnixMicros,
 };
 use serde::Serialize;
 
 use crate::error::StoreError;
+use crate::event::Event;
+use crate::listing::{Page, TransactionFilter};
 
 /// The state of a payment attempt as a seller reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -61,7 +63,8 @@ impl TransactionState {
 /// What is written of a request when its payment is claimed. No query, header or body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTransaction {
-    /// Its id.
+    /// Its id, made by the caller when the request came: the time in it is the time by which
+    /// transactions are listed.
     pub id: TransactionId,
     /// The request.
     pub request: RequestId,
@@ -125,82 +128,54 @@ pub struct Transaction {
     pub updated_at: UnixMicros,
 }
 
-/// What kind of thing happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// The payment was claimed.
-    Claimed,
-    /// The origin is being called after settlement.
-    Executing,
-    /// The origin's response head arrived.
-    Answered,
-    /// A transaction that carries the payment is durable.
-    Broadcast,
-    /// The payment is on the chain.
-    Settled,
-    /// Its fate became unknown.
-    Unknown,
-    /// It can never be settled.
-    Failed,
-    /// It was given up before it was sent.
-    Released,
-    /// Its block was replaced.
-    Vanished,
-    /// The answer was given.
-    Delivered,
-    /// The work failed or its answer could not be given.
-    Broken,
-    /// A refund credit was opened.
-    Credited,
-    /// Another node took the claim over.
-    Recovered,
-}
+impl Transaction {
+    /// The transaction of a claim that was just granted.
+    #[must_use]
+    pub fn new(claim: &Claim, new: &NewTransaction) -> Self {
+        let terms = &claim.terms;
+        Self {
+            id: new.id,
+            tenant: terms.tenant,
+            mode: terms.mode,
+            state: TransactionState::of(claim.payment, claim.work),
+            payment: claim.payment,
+            work: claim.work,
+            service: new.service,
+            paywall: terms.paywall,
+            request: new.request,
+            method: new.method.clone(),
+            path: new.path.clone(),
+            rail: new.rail.to_owned(),
+            network: terms.chain,
+            asset: terms.asset,
+            amount: terms.amount,
+            payer: terms.payer,
+            pay_to: terms.pay_to,
+            tx_hash: claim.tx_hash,
+            covered_by: claim.covered_by,
+            refund_credit: claim.credit,
+            created_at: terms.created_at,
+            updated_at: terms.created_at,
+        }
+    }
 
-/// Something that happened to a transaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Event {
-    /// Its id.
-    pub id: EventId,
-    /// The transaction.
-    pub transaction: TransactionId,
-    /// What happened.
-    pub kind: EventKind,
-    /// When.
-    pub at: UnixMicros,
-}
-
-/// Which transactions to list.
-#[derive(Debug, Clone, Default)]
-pub struct TransactionFilter {
-    /// Only of this tenant.
-    pub tenant: Option<TenantId>,
-    /// Only in this state.
-    pub state: Option<TransactionState>,
-    /// Only for this paywall.
-    pub paywall: Option<PaywallId>,
-    /// Only by this payer.
-    pub payer: Option<Address>,
-    /// Only at or after.
-    pub from: Option<UnixMicros>,
-    /// Only before.
-    pub until: Option<UnixMicros>,
-}
-
-/// One page, newest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page<T> {
-    /// The rows.
-    pub rows: Vec<T>,
-    /// Pass this to get the next page; `None` on the last.
-    pub next: Option<TransactionId>,
+    /// Follows its claim.
+    pub fn follow(&mut self, claim: &Claim, now: UnixMicros) {
+        self.state = TransactionState::of(claim.payment, claim.work);
+        self.payment = claim.payment;
+        self.work = claim.work;
+        self.tx_hash = claim.tx_hash;
+        self.covered_by = claim.covered_by;
+        self.refund_credit = claim.credit;
+        self.updated_at = now;
+    }
 }
 
 /// Reading what happened.
 #[async_trait]
 pub trait TransactionStore: Send + Sync + 'static {
-    /// A page of transactions, newest first, `after` exclusive.
+    /// A page of transactions, newest first by the time in their ids, `after` exclusive; at most
+    /// `limit`, which counts as 1 to [`Page::ROWS_MAX`].
     async fn transactions_list(
         &self,
         filter: TransactionFilter,
@@ -214,7 +189,7 @@ pub trait TransactionStore: Send + Sync + 'static {
     /// Its events, oldest first.
     async fn transaction_events(&self, id: TransactionId) -> Result<Vec<Event>, StoreError>;
 
-    /// The ledger transfers that a transaction caused.
+    /// The ledger transfers that a transaction caused, oldest first.
     async fn transaction_transfers(
         &self,
         id: TransactionId,

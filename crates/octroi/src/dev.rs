@@ -3,20 +3,19 @@
 mod demo;
 mod keys;
 mod network;
-mod transport;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use octroi::wire::{WireOptions, wire};
 use octroi_config::{Config, Source};
 use octroi_types::ChainId;
 
 use crate::cli::DevArgs;
 use crate::output;
 use crate::serve;
-use crate::wire::{LocalNodes, wire};
 
 /// The chain of the local test network: outside every range in use, so that nothing signed for it
 /// means anything elsewhere.
@@ -41,15 +40,14 @@ pub(crate) async fn run(args: &DevArgs) -> anyhow::Result<()> {
     })
     .map_err(|report| anyhow::anyhow!("the configuration of octroi dev is wrong:\n{report}"))?;
     serve::start_logging(&loaded.config.log)?;
-    let mut nodes = LocalNodes::new();
-    nodes.insert(CHAIN, network.transport());
-    let wired = wire(loaded.config, &nodes).await?;
+    let mut options = WireOptions::new()?;
+    options.local_nodes.insert(CHAIN, network.transport());
+    let wired = wire(loaded.config, options).await?;
     let address = wired.local_addresses().first().copied().unwrap_or(args.listen);
     network.run();
     output::note(&welcome(address, demo.address(), &args.data, &keys));
-    let stopped = serve::until_stopped(wired).await;
-    network.close()?;
-    stopped
+    serve::until_stopped(wired).await;
+    network.close()
 }
 
 /// The address with a real port in place of 0: prices name the gate's address before it is bound.

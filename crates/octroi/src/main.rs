@@ -15,7 +15,6 @@ mod records;
 mod serve;
 mod tokens;
 mod transactions;
-mod wire;
 
 use std::future::Future;
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! `octroi serve`: the gate from a configuration file.
 
 use anyhow::Context as _;
+use octroi::wire::{WireOptions, Wired, wire};
 use octroi_config::{Config, LogConfig, LogFormat as ConfiguredFormat, LogLevel};
 use octroi_telemetry::{LogFormat, LogOptions, init_logging};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +9,6 @@ use tracing::{info, warn};
 
 use crate::cli::ServeArgs;
 use crate::output;
-use crate::wire::{LocalNodes, Wired, wire};
 
 /// Runs until it is told to stop.
 pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
@@ -17,18 +17,19 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if !loaded.warnings.problems.is_empty() {
         output::note(&loaded.warnings.to_string());
     }
-    let wired = wire(loaded.config, &LocalNodes::new()).await?;
+    let wired = wire(loaded.config, WireOptions::new()?).await?;
     for address in wired.local_addresses() {
         info!(address = %address, "listening");
     }
     if let Some(address) = wired.local_addresses().first() {
         output::note(&format!("octroi is listening on {address}"));
     }
-    until_stopped(wired).await
+    until_stopped(wired).await;
+    Ok(())
 }
 
 /// Runs a gate until SIGTERM or SIGINT; a second signal ends the process at once.
-pub(crate) async fn until_stopped(wired: Wired) -> anyhow::Result<()> {
+pub(crate) async fn until_stopped(wired: Wired) {
     let shutdown = CancellationToken::new();
     let told = shutdown.clone();
     let signals = tokio::spawn(async move {
@@ -43,9 +44,8 @@ pub(crate) async fn until_stopped(wired: Wired) -> anyhow::Result<()> {
             std::process::exit(130);
         }
     });
-    let done = wired.run(shutdown).await;
+    wired.run(shutdown).await;
     signals.abort();
-    done
 }
 
 #[cfg(unix)]

@@ -18,7 +18,7 @@ use octroi_app::{FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptio
 use octroi_chain::Transport;
 use octroi_claim::NodeId;
 use octroi_config::{Config, Settlement};
-use octroi_egress::{AddressPolicy, Client, ClientOptions, Target};
+use octroi_egress::{AddressPolicy, Client, ClientOptions, Target, TrustRoots};
 use octroi_proxy::{Gate, GateOptions};
 use octroi_server::Server;
 use octroi_store::Store;
@@ -29,13 +29,45 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 /// Nodes in this process, by the chain that they serve; asked in place of the configured URLs.
-pub(crate) type LocalNodes = HashMap<ChainId, Arc<dyn Transport>>;
+pub type LocalNodes = HashMap<ChainId, Arc<dyn Transport>>;
+
+/// What a gate is put together with beside its configuration.
+pub struct WireOptions {
+    /// Nodes in this process.
+    pub local_nodes: LocalNodes,
+    /// Keeps claims, books and events in place of the configured file. Its owner closes it.
+    pub store: Option<Arc<dyn Store>>,
+    /// Whose certificates are believed on the way out.
+    pub trust_roots: TrustRoots,
+    /// Times of payments.
+    pub payments: PaymentsOptions,
+    /// Times of upkeep.
+    pub upkeep: UpkeepOptions,
+}
+
+impl WireOptions {
+    /// As `octroi serve` has them, for a process of its own.
+    ///
+    /// # Errors
+    /// If the system has no randomness for the process's number.
+    pub fn new() -> anyhow::Result<Self> {
+        let node = node_id()?;
+        Ok(Self {
+            local_nodes: LocalNodes::new(),
+            store: None,
+            trust_roots: TrustRoots::public(),
+            payments: PaymentsOptions::new(node),
+            upkeep: UpkeepOptions::new(node),
+        })
+    }
+}
 
 /// A gate that is bound and recovered, and takes requests once [`Wired::run`] is called.
-pub(crate) struct Wired {
+pub struct Wired {
     server: Server,
     handler: handler::GateHandler,
-    store: Arc<SqliteStore>,
+    /// The configured store; none if the store is somebody else's to close.
+    own_store: Option<Arc<SqliteStore>>,
     upkeep: Upkeep,
     tasks: TaskTracker,
     /// Ends what runs in the background, after the last request was answered.
@@ -44,21 +76,27 @@ pub(crate) struct Wired {
 
 /// Builds everything and binds the listeners. Nothing is bound before the configuration is known
 /// to be good and the store is open.
-pub(crate) async fn wire(config: Config, local_nodes: &LocalNodes) -> anyhow::Result<Wired> {
-    let node = node_id()?;
+///
+/// # Errors
+/// What of the configuration does not fit the machine: the store, a chain, an origin, a listener.
+pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired> {
+    let WireOptions { local_nodes, store, trust_roots, payments, upkeep } = options;
     let tasks = TaskTracker::new();
     let background = CancellationToken::new();
-    let sqlite = SqliteStore::open(&config.store.path, SqliteOptions::default())
-        .with_context(|| format!("cannot open the store {}", config.store.path.display()))?;
-    let sqlite = Arc::new(sqlite);
-    let store: Arc<dyn Store> = Arc::clone(&sqlite) as Arc<dyn Store>;
-    let upkeep = Upkeep::new(UpkeepOptions::new(node), Arc::clone(&store));
+    let (store, own_store) = match store {
+        Some(store) => (store, None),
+        None => {
+            let own = Arc::new(open_store(&config)?);
+            (Arc::clone(&own) as Arc<dyn Store>, Some(own))
+        }
+    };
+    let upkeep = Upkeep::new(upkeep, Arc::clone(&store));
     upkeep.start().await.context("cannot recover what an earlier run left open")?;
 
-    let egress = egress(&config)?;
+    let egress = egress(&config, trust_roots)?;
     let chains = chains::start(
         &config.networks,
-        local_nodes,
+        &local_nodes,
         &egress,
         &store,
         &tasks,
@@ -66,7 +104,7 @@ pub(crate) async fn wire(config: Config, local_nodes: &LocalNodes) -> anyhow::Re
     )
     .await?;
     let payments = Payments::new(
-        PaymentsOptions::new(node),
+        payments,
         Arc::clone(&store),
         chains.by_id.clone(),
         tasks.clone(),
@@ -76,27 +114,34 @@ pub(crate) async fn wire(config: Config, local_nodes: &LocalNodes) -> anyhow::Re
     let operations = Arc::new(operations::GateOperations::new(upkeep.clone(), &chains));
     let desk = FacilitatorDesk::new(payments.clone(), config.tenant.id, chains.assets());
     let surfaces = surfaces::GateSurfaces::new(&config, operations, desk);
-    let options = GateOptions {
+    let limits = GateOptions {
         body_buffer_bytes: config.server.limits.body_buffer_bytes,
         body_bytes_max: config.server.limits.body_bytes_max,
     };
     let gate =
-        Gate::new(&options, catalogue, Arc::new(surfaces.clone()), payments, tasks.clone());
+        Gate::new(&limits, catalogue, Arc::new(surfaces.clone()), payments, tasks.clone());
     let server = server::bind(&config, &egress)?;
     let handler = handler::GateHandler::new(gate, surfaces, &config.server);
-    Ok(Wired { server, handler, store: sqlite, upkeep, tasks, background })
+    Ok(Wired { server, handler, own_store, upkeep, tasks, background })
+}
+
+fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
+    let path = &config.store.path;
+    SqliteStore::open(path, SqliteOptions::default())
+        .with_context(|| format!("cannot open the store {}", path.display()))
 }
 
 impl Wired {
     /// Where the gate listens; the first is where buyers come.
-    pub(crate) fn local_addresses(&self) -> Vec<SocketAddr> {
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.server.local_addresses().into_iter().map(|(_, address)| address).collect()
     }
 
     /// Answers requests until `shutdown`, then ends in order: no new connections, requests
     /// finish, exchanges and settlements that were begun are seen through, the store closes last.
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { server, handler, store, upkeep, tasks, background } = self;
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { server, handler, own_store, upkeep, tasks, background } = self;
         tasks.spawn(upkeep.run(background.clone()));
         let drained = server.serve(handler, shutdown).await;
         if drained.requests_aborted > 0 {
@@ -105,15 +150,16 @@ impl Wired {
         background.cancel();
         tasks.close();
         tasks.wait().await;
-        store.close().await;
+        if let Some(store) = own_store {
+            store.close().await;
+        }
         info!("stopped");
-        Ok(())
     }
 }
 
 /// The way out. What the operator's own file names is allowed exactly as declared, a node or a
 /// facilitator on this machine too; everything else must be public.
-fn egress(config: &Config) -> anyhow::Result<Client> {
+fn egress(config: &Config, roots: TrustRoots) -> anyhow::Result<Client> {
     let mut policy = AddressPolicy::public_only();
     for network in &config.networks {
         let facilitator = match &network.settlement {
@@ -126,7 +172,7 @@ fn egress(config: &Config) -> anyhow::Result<Client> {
             policy = policy.allow_target(target.host().clone(), target.port());
         }
     }
-    Client::new(ClientOptions { policy, ..ClientOptions::default() })
+    Client::new(ClientOptions { policy, roots, ..ClientOptions::default() })
         .context("cannot set up outgoing TLS")
 }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod check;
+mod docs;
 mod fence;
 mod fetch;
 mod fuzz;
@@ -30,6 +31,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Check formatting, lints, and which crate may use which
     Check,
+    /// Compare the documentation with the code
+    Docs(docs::DocsArguments),
     /// Install the third-party software that the interop tests drive, outside the tree
     Fetch,
     /// Run the fuzz targets on every parser that reads the network
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Bench(arguments) => bench::bench(&arguments).map(|()| true),
         Command::Check => check::check().map(|()| true),
+        Command::Docs(arguments) => docs::docs(&arguments).map(|()| true),
         Command::Fetch => fetch::fetch().map(|()| true),
         Command::Fuzz(arguments) => fuzz::fuzz(&arguments).map(|()| true),
         Command::Test => Ok(test::test()),

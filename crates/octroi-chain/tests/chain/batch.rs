@@ -1,9 +1,9 @@
 //! Many payments at once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::future::join_all;
-use octroi_chain::{Settler, SettleOutcome};
+use octroi_chain::{SettleOutcome, Settler};
 use octroi_claim::PaymentState;
 use octroi_store::SettlementState;
 use octroi_x402::Reason;
@@ -41,12 +41,15 @@ async fn what_waits_travels_together() {
         }
     }
     let outcomes = settle_all(&bench, &running.chain, jobs).await;
-    let transactions: HashSet<_> =
-        outcomes.into_iter().map(|outcome| settled(outcome).1.tx_hash).collect();
-    // The first travels at once; the others wait for it and then share, 64 at most.
-    assert_eq!(transactions.len(), 3);
+    let mut sizes: HashMap<_, usize> = HashMap::new();
+    for outcome in outcomes {
+        *sizes.entry(settled(outcome).1.tx_hash).or_default() += 1;
+    }
+    // What is first may travel without company; what waits for it shares, 64 at most.
+    assert!((2..=3).contains(&sizes.len()), "{sizes:?}");
+    assert!(sizes.values().all(|size| *size <= 64), "{sizes:?}");
     assert_eq!(bench.tokens(PAYEE), 120 * PRICE);
-    assert_eq!(bench.nonce(wallet(0).address()), 3);
+    assert_eq!(bench.nonce(wallet(0).address()), sizes.len() as u64);
     running.kill().await;
 }
 
@@ -72,9 +75,15 @@ async fn one_bad_payment_does_not_spoil_the_others() {
             other => panic!("{other:?}"),
         };
         assert_eq!(reason, Reason::InsufficientBalance);
-        let state = if simulate { PaymentState::Released } else { PaymentState::Unknown };
+        let state = if simulate {
+            PaymentState::Released
+        } else {
+            PaymentState::Unknown
+        };
         assert_eq!(bench.payment(poor_key).await, state);
-        outcomes.into_iter().for_each(|outcome| drop(settled(outcome)));
+        outcomes
+            .into_iter()
+            .for_each(|outcome| drop(settled(outcome)));
         assert_eq!(bench.tokens(PAYEE), 3 * PRICE);
         running.kill().await;
     }
@@ -90,7 +99,11 @@ async fn sixty_four_copies_of_a_payment_settle_once() {
         .into_iter()
         .partition(|outcome| matches!(outcome, SettleOutcome::Settled { .. }));
     assert_eq!(done.len(), 1);
-    assert!(kept_out.iter().all(|outcome| matches!(outcome, SettleOutcome::Fenced)));
+    assert!(
+        kept_out
+            .iter()
+            .all(|outcome| matches!(outcome, SettleOutcome::Fenced))
+    );
     assert_eq!(bench.tokens(PAYEE), PRICE);
     assert_eq!(bench.nonce(wallet(0).address()), 1);
     running.kill().await;
@@ -118,8 +131,10 @@ async fn copies_through_two_gates_on_one_store_settle_once() {
         } } => unreachable!(),
     };
     // Both may have sent it, and both may say that it is settled: by the one log that there is.
-    let hashes: HashSet<_> =
-        outcomes.into_iter().map(|outcome| settled(outcome).1.tx_hash).collect();
+    let hashes: HashSet<_> = outcomes
+        .into_iter()
+        .map(|outcome| settled(outcome).1.tx_hash)
+        .collect();
     assert_eq!(hashes.len(), 1);
     assert_eq!(bench.payment(key).await, PaymentState::Settled);
     assert_eq!(bench.tokens(PAYEE), PRICE);
@@ -154,7 +169,10 @@ async fn two_wallets_do_not_wait_for_each_other() {
         theirs.then_some(crate::node::Fault::Unreachable)
     });
     for settlement in both.iter().filter(|settlement| settlement.wallet == refuse) {
-        bench.rpc("anvil_dropTransaction", serde_json::json!([settlement.attempts[0].tx_hash]));
+        bench.rpc(
+            "anvil_dropTransaction",
+            serde_json::json!([settlement.attempts[0].tx_hash]),
+        );
     }
     eventually("the second is settled", || async {
         bench.mine(1);
@@ -170,7 +188,13 @@ async fn two_wallets_do_not_wait_for_each_other() {
     })
     .await;
     settled(first.await.unwrap());
-    assert!(bench.unfinished().await.iter().all(|row| row.state != SettlementState::Open));
+    assert!(
+        bench
+            .unfinished()
+            .await
+            .iter()
+            .all(|row| row.state != SettlementState::Open)
+    );
     running.kill().await;
 }
 

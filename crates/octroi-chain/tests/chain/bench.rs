@@ -8,10 +8,10 @@ use octroi_chain::{
     AcceptedToken, Chain, ChainOptions, Included, SettleJob, SettleOutcome, Settler, StartError,
     Wallet,
 };
-use octroi_claim::{Binding, Claim, ClaimKey, NewClaim, NodeId, PaymentState, SettleOrder};
+use octroi_claim::{Binding, Claim, ClaimKey, NewClaim, NodeId, PaymentState, SettleOrder, Step};
 use octroi_devnet::{
-    BlockTime, DevNet, DevNetOptions, TOKEN_ADDRESS, TOKEN_DECIMALS, TOKEN_NAME, TOKEN_VERSION,
-    test_account,
+    BlockTime, Contract, DevNet, DevNetOptions, TOKEN_ADDRESS, TOKEN_DECIMALS, TOKEN_NAME,
+    TOKEN_VERSION, TokenOptions, test_account,
 };
 use octroi_store::{
     ClaimOutcome, ClaimRequest, ClaimStore as _, MemoryStore, NewTransaction, Settlement,
@@ -27,6 +27,7 @@ use octroi_x402::{
 };
 use secp256k1::SecretKey;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,6 +60,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Lets go of the chain and waits for the tasks to end by themselves.
+    pub(crate) async fn drop_chain(self) {
+        drop(self.chain);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Stops as a process that is killed: nothing is waited for but the end of the tasks.
     pub(crate) async fn kill(self) {
         self.cancel.cancel();
@@ -83,6 +91,31 @@ impl Bench {
         Self::with_pushes(true, change)
     }
 
+    /// With this contract as the token that is accepted.
+    pub(crate) fn with_token(
+        contract: Contract,
+        change: impl FnOnce(&mut DevNetOptions, &mut ChainOptions),
+    ) -> Self {
+        let mut bench = Self::with(change);
+        let token = TokenOptions {
+            address: Address([0x70; 20]),
+            name: "Hostile".to_owned(),
+            version: "1".to_owned(),
+            owner: wallet(0).address(),
+        };
+        let holders: Vec<_> = (0..4)
+            .map(|payer| (payer_address(payer), amount(PRICE * 1_000)))
+            .collect();
+        bench.net.deploy_token(contract, &token, &holders).unwrap();
+        bench.token = Arc::new(Token::new(CHAIN, token.address, token.name, token.version));
+        let token = Arc::clone(&bench.token);
+        bench.options.tokens = vec![AcceptedToken {
+            token,
+            decimals: TOKEN_DECIMALS,
+        }];
+        bench
+    }
+
     pub(crate) fn with_pushes(
         pushes: bool,
         change: impl FnOnce(&mut DevNetOptions, &mut ChainOptions),
@@ -93,10 +126,15 @@ impl Bench {
         net.clock = Arc::new(move || UnixSeconds(clock.load(Ordering::Relaxed)));
         net.genesis_time = (net.clock)();
         let token = Arc::new(Token::new(CHAIN, TOKEN_ADDRESS, TOKEN_NAME, TOKEN_VERSION));
-        let accepted = AcceptedToken { token: Arc::clone(&token), decimals: TOKEN_DECIMALS };
+        let accepted = AcceptedToken {
+            token: Arc::clone(&token),
+            decimals: TOKEN_DECIMALS,
+        };
         let settler = Settler::Wallets(vec![wallet(0)]);
         let mut options = ChainOptions::new("devnet", CHAIN, vec![accepted], settler);
         options.block_time = Duration::from_millis(50);
+        // Fees are raised where a test is about that.
+        options.bump_after_blocks = 1_000_000;
         change(&mut net, &mut options);
         let net = Arc::new(DevNet::open(net).unwrap());
         Self {
@@ -111,16 +149,36 @@ impl Bench {
     }
 
     pub(crate) async fn try_start(&self) -> Result<Running, StartError> {
+        self.start_with(self.options.clone()).await
+    }
+
+    pub(crate) async fn start_settled_by(&self, settler: Settler) -> Result<Running, StartError> {
+        self.start_with(ChainOptions {
+            settler,
+            ..self.options.clone()
+        })
+        .await
+    }
+
+    pub(crate) async fn start_as(&self, options: ChainOptions) -> Running {
+        self.start_with(options).await.unwrap()
+    }
+
+    async fn start_with(&self, options: ChainOptions) -> Result<Running, StartError> {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let chain = Chain::start(
-            self.options.clone(),
+            options,
             Arc::clone(&self.node) as _,
             Arc::clone(&self.store) as Arc<dyn Store>,
             tasks.clone(),
             cancel.clone(),
         )
         .await?;
-        Ok(Running { chain, tasks, cancel })
+        Ok(Running {
+            chain,
+            tasks,
+            cancel,
+        })
     }
 
     pub(crate) async fn start(&self) -> Running {
@@ -142,12 +200,9 @@ impl Bench {
     }
 
     pub(crate) fn rpc(&self, method: &str, params: Value) -> Value {
-        self.net.handle(method, &params).unwrap_or_else(|error| panic!("{method}: {error}"))
-    }
-
-    /// No block is made until [`Bench::mine`].
-    pub(crate) fn hold_blocks(&self) {
-        self.rpc("evm_setAutomine", json!([false]));
+        self.net
+            .handle(method, &params)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     pub(crate) fn terms(&self) -> Terms {
@@ -203,13 +258,26 @@ impl Bench {
             digest,
             signature: Signature::classify(signature, digest, authorization.from).unwrap(),
         };
-        Signed { authorization, terms: Terms { amount: value, ..self.terms() } }
+        Signed {
+            authorization,
+            terms: Terms {
+                amount: value,
+                ..self.terms()
+            },
+        }
     }
 
     /// Somebody else sends a payment's authorization, from wallet `sender`.
     pub(crate) fn submit(&self, signed: &Signed, sender: u32) -> B256 {
-        let CheckedAuthorization { payer, to, value, valid_after, valid_before, nonce, .. } =
-            signed.authorization;
+        let CheckedAuthorization {
+            payer,
+            to,
+            value,
+            valid_after,
+            valid_before,
+            nonce,
+            ..
+        } = signed.authorization;
         let Signature::Eoa { r, s, v } = &signed.authorization.signature else {
             panic!("not an account's signature");
         };
@@ -230,7 +298,11 @@ impl Bench {
             r.0,
             s.0,
         ];
-        self.send(sender, signed.terms.asset(), [selector, arguments.as_flattened()].concat())
+        self.send(
+            sender,
+            signed.terms.asset(),
+            [selector, arguments.as_flattened()].concat(),
+        )
     }
 
     /// A transaction by a wallet, outside of the engine.
@@ -270,9 +342,15 @@ impl Bench {
 
     /// Claims a payment, ready to be settled.
     pub(crate) async fn claim(&self, signed: &Signed) -> SettleJob {
-        let Signed { authorization, terms } = signed.clone();
+        let Signed {
+            authorization,
+            terms,
+        } = signed.clone();
         let now = UnixMicros::now();
-        self.store.node_beat(OWNER, now.plus(Duration::from_secs(3_600)), now).await.unwrap();
+        self.store
+            .node_beat(OWNER, now.plus(Duration::from_secs(3_600)), now)
+            .await
+            .unwrap();
         let transaction = NewTransaction {
             id: TransactionId::generate(),
             request: RequestId::generate(),
@@ -283,7 +361,12 @@ impl Bench {
         };
         let claim = NewClaim {
             id: ClaimId::generate(),
-            identity: payment_identity(CHAIN, terms.asset(), authorization.payer, authorization.nonce),
+            identity: payment_identity(
+                CHAIN,
+                terms.asset(),
+                authorization.payer,
+                authorization.nonce,
+            ),
             tenant: TenantId::derived(&Default::default(), "seller"),
             mode: Mode::Test,
             paywall: PaywallId::derived(&Default::default(), "paywall"),
@@ -302,10 +385,19 @@ impl Bench {
             created_at: now,
         };
         let failed_since = now;
-        let request =
-            ClaimRequest { claim, transaction, payer_balance: None, failed_since, now };
+        let request = ClaimRequest {
+            claim,
+            transaction,
+            payer_balance: None,
+            failed_since,
+            now,
+        };
         match self.store.claim_make(request).await.unwrap() {
-            ClaimOutcome::Granted(claim) => SettleJob { claim, authorization, terms },
+            ClaimOutcome::Granted(claim) => SettleJob {
+                claim,
+                authorization,
+                terms,
+            },
             ClaimOutcome::Refused(refused) => panic!("not granted: {refused:?}"),
         }
     }
@@ -316,7 +408,23 @@ impl Bench {
     }
 
     pub(crate) async fn stored(&self, key: ClaimKey) -> Claim {
-        self.store.claim_get(key).await.unwrap().expect("the claim is stored")
+        self.store
+            .claim_get(key)
+            .await
+            .unwrap()
+            .expect("the claim is stored")
+    }
+
+    /// As a caller does that has waited long enough.
+    pub(crate) async fn lose(&self, key: ClaimKey) {
+        let epoch = self.stored(key).await.epoch;
+        let now = UnixMicros::now();
+        let lost = self
+            .store
+            .claim_advance(key, epoch, vec![Step::Lose], now)
+            .await
+            .unwrap();
+        assert_eq!(lost.unwrap().payment, PaymentState::Unknown);
     }
 
     pub(crate) async fn payment(&self, key: ClaimKey) -> PaymentState {
@@ -334,9 +442,44 @@ impl Bench {
         self.store.settlements_unfinished(CHAIN).await.unwrap()
     }
 
+    /// Makes blocks until something is so.
+    pub(crate) async fn mine_until<T, F>(&self, what: &str, mut look: impl FnMut() -> F) -> T
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let mut round = 0;
+        eventually(what, || {
+            round += 1;
+            // The engine has a moment between two blocks.
+            if round % 8 == 0 {
+                self.mine(1);
+            }
+            look()
+        })
+        .await
+    }
+
+    /// Settles in the background.
+    pub(crate) fn settling(&self, running: &Running, job: SettleJob) -> JoinHandle<SettleOutcome> {
+        let chain = running.chain.clone();
+        tokio::spawn(async move { chain.settle(job).await })
+    }
+
+    /// Makes blocks until a settlement is over.
+    pub(crate) async fn outcome(&self, settling: JoinHandle<SettleOutcome>) -> SettleOutcome {
+        self.mine_until("it is over", || async {
+            settling.is_finished().then_some(())
+        })
+        .await;
+        settling.await.unwrap()
+    }
+
     /// Once a settlement is durable.
     pub(crate) async fn opened(&self) -> Settlement {
-        eventually("a settlement is durable", || async { self.unfinished().await.pop() }).await
+        eventually("a settlement is durable", || async {
+            self.unfinished().await.pop()
+        })
+        .await
     }
 
     pub(crate) fn tokens(&self, holder: Address) -> u64 {
@@ -348,6 +491,33 @@ impl Bench {
         let call = json!([{ "to": token, "data": format!("0x{}", hex::encode(data)) }, "latest"]);
         let word = self.rpc("eth_call", call);
         u64::from_str_radix(word.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    /// A payer takes an authorization back.
+    pub(crate) fn cancel(&self, payer: u32, nonce: B256) {
+        let type_hash = keccak256(b"CancelAuthorization(address authorizer,bytes32 nonce)");
+        let from = payer_address(payer);
+        let message = keccak256(&[type_hash.0, from.to_word(), nonce.0].concat());
+        let domain = self.token.domain_separator();
+        let digest = keccak256(&[b"\x19\x01", &domain.0[..], &message.0].concat());
+        let (id, rs) = secp256k1::SECP256K1
+            .sign_ecdsa_recoverable(secp256k1::Message::from_digest(digest.0), &payer_key(payer))
+            .serialize_compact();
+        let v = amount(27 + u64::try_from(i32::from(id)).unwrap()).to_word();
+        let selector =
+            &keccak256(b"cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)").0[..4];
+        let data = [selector, &from.to_word(), &nonce.0, &v, &rs].concat();
+        self.send(3, self.token.address(), data);
+    }
+
+    pub(crate) fn wei(&self, account: Address) -> u128 {
+        let balance = self.rpc("eth_getBalance", json!([account, "latest"]));
+        u128::from_str_radix(balance.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    }
+
+    pub(crate) fn height(&self) -> u64 {
+        let number = self.rpc("eth_blockNumber", json!([]));
+        u64::from_str_radix(number.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
     }
 
     pub(crate) fn nonce(&self, account: Address) -> u64 {
@@ -383,10 +553,6 @@ pub(crate) fn settled(outcome: SettleOutcome) -> (Box<Claim>, Included) {
 /// A network that makes blocks only when it is told to.
 pub(crate) fn by_hand(net: &mut DevNetOptions, _: &mut ChainOptions) {
     net.block_time = BlockTime::Manual;
-}
-
-pub(crate) fn b256(text: &str) -> B256 {
-    keccak256(text.as_bytes())
 }
 
 /// Who signed a raw transaction.

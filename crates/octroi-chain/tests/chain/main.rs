@@ -3,8 +3,10 @@
 
 mod batch;
 mod bench;
+mod facilitator;
 mod fees;
 mod hostile;
+mod http;
 mod node;
 mod payer;
 mod reconcile;

@@ -68,7 +68,10 @@ impl Node {
         let mut next = self.next_rule.lock();
         *next += 1;
         self.rules.lock().push((*next, Box::new(rule)));
-        InForce { node: Arc::clone(self), id: *next }
+        InForce {
+            node: Arc::clone(self),
+            id: *next,
+        }
     }
 
     /// Lets something happen to every call of a method.
@@ -91,15 +94,20 @@ impl Node {
     }
 
     fn fault(&self, method: &str, params: &Value) -> Option<Fault> {
-        self.rules.lock().iter_mut().find_map(|(_, rule)| rule(method, params))
+        self.rules
+            .lock()
+            .iter_mut()
+            .find_map(|(_, rule)| rule(method, params))
     }
 
     fn answer(&self, method: &str, params: &Value) -> Result<Value, RpcError> {
-        self.net.handle(method, params).map_err(|error| RpcError::Refused {
-            code: error.code,
-            message: error.message,
-            data: None,
-        })
+        self.net
+            .handle(method, params)
+            .map_err(|error| RpcError::Refused {
+                code: error.code,
+                message: error.message,
+                data: None,
+            })
     }
 }
 
@@ -118,9 +126,11 @@ impl Transport for Node {
             }
             Some(Fault::Say(value)) => Ok(value),
             Some(Fault::Twist(twist)) => self.answer(method, &params).map(twist),
-            Some(Fault::Refuse(message)) => {
-                Err(RpcError::Refused { code: -32000, message: message.to_owned(), data: None })
-            }
+            Some(Fault::Refuse(message)) => Err(RpcError::Refused {
+                code: -32000,
+                message: message.to_owned(),
+                data: None,
+            }),
         }
     }
 

@@ -1,1 +1,219 @@
-//! restart
+//! A process that is killed, and the next one on the same store.
+
+use std::sync::Arc;
+
+use octroi_claim::{NodeId, PaymentState};
+use octroi_store::{ClaimStore as _, SettlementState};
+use octroi_types::UnixMicros;
+use serde_json::json;
+
+use crate::bench::{Bench, PAYEE, PRICE, WINDOW, by_hand, settled, wallet};
+use crate::node::{Fault, eventually};
+
+/// Another process finds the store as the killed one left it.
+fn reopen(bench: &mut Bench) {
+    bench.store = Arc::new(bench.store.reopened());
+}
+
+#[tokio::test]
+async fn what_was_durable_and_not_sent_is_sent() {
+    let mut bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    let settling = bench.settling(&running, job);
+    let open = bench.opened().await;
+    running.kill().await;
+    assert!(matches!(
+        settling.await.unwrap(),
+        octroi_chain::SettleOutcome::Pending { tx_hash: None }
+    ));
+    drop(lost);
+    assert_eq!(bench.nonce(wallet(0).address()), 0);
+
+    reopen(&mut bench);
+    let running = bench.start().await;
+    bench
+        .mine_until("it is settled", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    assert_eq!(
+        bench.stored(key).await.tx_hash,
+        Some(open.attempts[0].tx_hash)
+    );
+    assert_eq!(bench.tokens(PAYEE), PRICE);
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn what_was_sent_is_found_and_not_sent_twice() {
+    let mut bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let mut jobs = Vec::new();
+    for payer in 0..4 {
+        jobs.push(bench.job(payer).await);
+    }
+    let keys: Vec<_> = jobs.iter().map(|job| job.claim.key()).collect();
+    for job in jobs {
+        bench.settling(&running, job);
+    }
+    eventually("it is sent", || async {
+        (bench.node.count("eth_sendRawTransaction") > 0).then_some(())
+    })
+    .await;
+    running.kill().await;
+    // It comes into a block while nobody looks.
+    bench.mine(1);
+    let carried = bench.opened().await.claims.len();
+    let sent = bench.node.count("eth_sendRawTransaction");
+
+    reopen(&mut bench);
+    let running = bench.start().await;
+    for key in &keys[..carried] {
+        bench.reaches(*key, PaymentState::Settled).await;
+    }
+    assert_eq!(bench.node.count("eth_sendRawTransaction"), sent);
+    // The sequence goes on where it was.
+    let job = bench.job(5).await;
+    let settling = bench.settling(&running, job);
+    settled(bench.outcome(settling).await);
+    assert_eq!(bench.nonce(wallet(0).address()), 2);
+    assert_eq!(bench.tokens(PAYEE), (carried as u64 + 1) * PRICE);
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn claims_that_recovery_took_over_are_settled_all_the_same() {
+    let mut bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let settling = bench.settling(&running, job);
+    bench.opened().await;
+    running.kill().await;
+    drop(settling);
+    reopen(&mut bench);
+    // The next process's recovery comes first: another owner, another epoch, unknown fate.
+    let recovered = bench
+        .store
+        .claims_recover(NodeId(2), 10, UnixMicros::now())
+        .await
+        .unwrap();
+    assert_eq!(recovered.len(), 1);
+    assert_eq!(recovered[0].payment, PaymentState::Unknown);
+    let running = bench.start().await;
+    bench
+        .mine_until("it is settled", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    // The work was given up with the first process, so the money became a credit.
+    assert!(bench.stored(key).await.credit.is_some());
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn what_expired_while_nobody_ran_gives_its_nonce_back() {
+    let mut bench = Bench::with(|net, options| {
+        by_hand(net, options);
+        options.bump_after_blocks = 2;
+    });
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    bench.settling(&running, job);
+    bench.opened().await;
+    running.kill().await;
+    bench.pass(WINDOW + 1);
+    reopen(&mut bench);
+    bench
+        .store
+        .claims_recover(NodeId(2), 10, UnixMicros::now())
+        .await
+        .unwrap();
+    let running = bench.start().await;
+    drop(lost);
+    bench
+        .mine_until("it has failed", || async {
+            (bench.payment(key).await == PaymentState::Failed).then_some(())
+        })
+        .await;
+    eventually("its nonce is used", || async {
+        bench.mine(1);
+        (bench.nonce(wallet(0).address()) == 1).then_some(())
+    })
+    .await;
+    assert_eq!(bench.tokens(PAYEE), 0);
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn finality_is_watched_across_a_restart() {
+    let mut bench = Bench::new();
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    settled(running.chain.settle(job).await);
+    running.kill().await;
+    // The block is replaced while nobody runs, and the transaction is lost with it.
+    bench.rpc("anvil_reorg", json!([1]));
+    assert_eq!(bench.tokens(PAYEE), 0);
+    reopen(&mut bench);
+    let running = bench.start().await;
+    eventually("it is sent and settled again", || async {
+        (bench.tokens(PAYEE) == PRICE && bench.payment(key).await == PaymentState::Settled)
+            .then_some(())
+    })
+    .await;
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_wallet_that_is_not_configured_any_more_is_seen_through() {
+    let mut bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    bench.settling(&running, job);
+    bench.opened().await;
+    running.kill().await;
+    drop(lost);
+    reopen(&mut bench);
+    bench.options.settler = octroi_chain::Settler::Wallets(vec![wallet(1)]);
+    let running = bench.start().await;
+    bench
+        .mine_until("it is settled", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    bench
+        .mine_until("it is final", || async {
+            bench.unfinished().await.is_empty().then_some(())
+        })
+        .await;
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_chain_that_is_dropped_stops_by_itself() {
+    let bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let settling = bench.settling(&running, job);
+    let open = bench.opened().await;
+    assert_eq!(open.state, SettlementState::Open);
+    // Whoever waits for a settlement keeps the chain.
+    settling.abort();
+    assert!(settling.await.is_err());
+    running.drop_chain().await;
+}

@@ -31,10 +31,25 @@ async fn a_payment_is_settled_and_becomes_final() {
     assert_eq!(settlement.claims, [key]);
 
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
-    assert!(running.chain.wait_level(included, Level::Included, deadline).await);
+    assert!(
+        running
+            .chain
+            .wait_level(included, Level::Included, deadline)
+            .await
+    );
     bench.mine(3);
-    assert!(running.chain.wait_level(included, Level::Safe, deadline).await);
-    assert!(running.chain.wait_level(included, Level::Final, deadline).await);
+    assert!(
+        running
+            .chain
+            .wait_level(included, Level::Safe, deadline)
+            .await
+    );
+    assert!(
+        running
+            .chain
+            .wait_level(included, Level::Final, deadline)
+            .await
+    );
     eventually("nothing is watched any more", || async {
         bench.unfinished().await.is_empty().then_some(())
     })
@@ -60,12 +75,17 @@ async fn without_the_money_nothing_is_sent() {
     let job = bench.job(poor).await;
     let key = job.claim.key();
     let outcome = running.chain.settle(job).await;
-    let SettleOutcome::Refused { reason } = outcome else { panic!("{outcome:?}") };
+    let SettleOutcome::Refused { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(reason, Reason::InsufficientBalance);
     assert_eq!(bench.payment(key).await, PaymentState::Released);
     assert_eq!(bench.node.count("eth_sendRawTransaction"), 0);
     // The money comes, and the same authorization is good again.
-    bench.net.fund(payer_address(poor), crate::bench::amount(PRICE), 0).unwrap();
+    bench
+        .net
+        .fund(payer_address(poor), crate::bench::amount(PRICE), 0)
+        .unwrap();
     running.kill().await;
 }
 
@@ -77,7 +97,9 @@ async fn what_would_expire_on_the_way_is_not_sent() {
     let job = bench.claim(&signed).await;
     let key = job.claim.key();
     let outcome = running.chain.settle(job).await;
-    let SettleOutcome::Refused { reason } = outcome else { panic!("{outcome:?}") };
+    let SettleOutcome::Refused { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(reason, Reason::ValidBefore);
     assert_eq!(bench.payment(key).await, PaymentState::Released);
     running.kill().await;
@@ -92,7 +114,9 @@ async fn an_authorization_used_before_its_claim_is_refused() {
     bench.pass(5);
     let job = bench.claim(&signed).await;
     let outcome = running.chain.settle(job).await;
-    let SettleOutcome::Refused { reason } = outcome else { panic!("{outcome:?}") };
+    let SettleOutcome::Refused { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(reason, Reason::NonceAlreadyUsed);
     assert_eq!(bench.tokens(PAYEE), PRICE);
     running.kill().await;
@@ -109,7 +133,9 @@ async fn an_authorization_used_before_its_claim_never_settles_it() {
     let job = bench.claim(&signed).await;
     let key = job.claim.key();
     let outcome = running.chain.settle(job).await;
-    let SettleOutcome::Reverted { reason } = outcome else { panic!("{outcome:?}") };
+    let SettleOutcome::Reverted { reason } = outcome else {
+        panic!("{outcome:?}")
+    };
     assert_eq!(reason, Reason::NonceAlreadyUsed);
     assert_eq!(bench.payment(key).await, PaymentState::Unknown);
     // The foreign use is final: it can never be ours.
@@ -125,8 +151,7 @@ async fn a_transfer_that_somebody_else_sends_first_settles_once() {
     let signed = bench.sign(0);
     let job = bench.claim(&signed).await;
     let key = job.claim.key();
-    let chain = running.chain.clone();
-    let settling = tokio::spawn(async move { chain.settle(job).await });
+    let settling = bench.settling(&running, job);
     bench.opened().await;
     eventually("it is sent", || async {
         (bench.node.count("eth_sendRawTransaction") > 0).then_some(())
@@ -156,11 +181,13 @@ async fn a_transaction_that_the_pool_forgot_is_sent_again() {
     let bench = Bench::with(by_hand);
     let running = bench.start().await;
     let job = bench.job(0).await;
-    let chain = running.chain.clone();
-    let settling = tokio::spawn(async move { chain.settle(job).await });
+    let settling = bench.settling(&running, job);
     let tx_hash = bench.opened().await.attempts[0].tx_hash;
     eventually("the pool has it and forgets it", || async {
-        (!bench.rpc("anvil_dropTransaction", json!([tx_hash])).is_null()).then_some(())
+        (!bench
+            .rpc("anvil_dropTransaction", json!([tx_hash]))
+            .is_null())
+        .then_some(())
     })
     .await;
     eventually("it is settled", || async {
@@ -178,10 +205,15 @@ async fn a_transaction_that_the_pool_forgot_is_sent_again() {
 async fn an_answer_that_is_lost_does_not_lose_the_payment() {
     let bench = Bench::new();
     let running = bench.start().await;
-    let lost = bench.node.always("eth_sendRawTransaction", || Fault::AnswerLost);
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::AnswerLost);
     let (_, included) = settled(running.chain.settle(bench.job(0).await).await);
     drop(lost);
-    assert_eq!(bench.unfinished().await[0].attempts[0].tx_hash, included.tx_hash);
+    assert_eq!(
+        bench.unfinished().await[0].attempts[0].tx_hash,
+        included.tx_hash
+    );
     assert_eq!(bench.tokens(PAYEE), PRICE);
     running.kill().await;
 }
@@ -200,11 +232,15 @@ async fn a_node_that_goes_away_after_the_sending_delays_and_loses_nothing() {
         flag.store(method == "eth_sendRawTransaction", Ordering::Relaxed);
         None
     });
-    let chain = running.chain.clone();
-    let settling = tokio::spawn(async move { chain.settle(job).await });
-    eventually("it is sent", || async { sent.load(Ordering::Relaxed).then_some(()) }).await;
-    eventually("the chain is not ready", || async { (!running.chain.is_ready()).then_some(()) })
-        .await;
+    let settling = bench.settling(&running, job);
+    eventually("it is sent", || async {
+        sent.load(Ordering::Relaxed).then_some(())
+    })
+    .await;
+    eventually("the chain is not ready", || async {
+        (!running.chain.is_ready()).then_some(())
+    })
+    .await;
     assert!(!settling.is_finished());
     drop(outage);
     settled(settling.await.unwrap());
@@ -216,10 +252,15 @@ async fn while_the_node_is_down_nothing_is_taken() {
     let bench = Bench::new();
     let running = bench.start().await;
     let outage = bench.node.down();
-    eventually("the chain is not ready", || async { (!running.chain.is_ready()).then_some(()) })
-        .await;
+    eventually("the chain is not ready", || async {
+        (!running.chain.is_ready()).then_some(())
+    })
+    .await;
     let signed = bench.sign(0);
-    let refused = running.chain.check_payer(&signed.authorization, &signed.terms).await;
+    let refused = running
+        .chain
+        .check_payer(&signed.authorization, &signed.terms)
+        .await;
     assert_eq!(refused, Err(octroi_chain::ChainError::NotReady));
     let job = bench.claim(&signed).await;
     let key = job.claim.key();
@@ -227,7 +268,10 @@ async fn while_the_node_is_down_nothing_is_taken() {
     assert!(matches!(outcome, SettleOutcome::Unavailable), "{outcome:?}");
     assert_eq!(bench.payment(key).await, PaymentState::Released);
     drop(outage);
-    eventually("the chain is ready", || async { running.chain.is_ready().then_some(()) }).await;
+    eventually("the chain is ready", || async {
+        running.chain.is_ready().then_some(())
+    })
+    .await;
     settled(running.chain.settle(bench.claim(&signed).await).await);
     running.kill().await;
 }
@@ -239,7 +283,12 @@ async fn a_claim_that_was_released_is_not_sent() {
     let job = bench.job(0).await;
     let (key, epoch) = (job.claim.key(), job.claim.epoch);
     let now = UnixMicros::now();
-    bench.store.claim_advance(key, epoch, vec![Step::Release], now).await.unwrap().unwrap();
+    bench
+        .store
+        .claim_advance(key, epoch, vec![Step::Release], now)
+        .await
+        .unwrap()
+        .unwrap();
     let outcome = running.chain.settle(job).await;
     assert!(matches!(outcome, SettleOutcome::Fenced), "{outcome:?}");
     assert_eq!(bench.node.count("eth_sendRawTransaction"), 0);
@@ -256,7 +305,12 @@ async fn a_stale_release_does_not_touch_the_next_claim() {
     let first = bench.claim(&signed).await;
     let (key, epoch) = (first.claim.key(), first.claim.epoch);
     let now = UnixMicros::now();
-    bench.store.claim_advance(key, epoch, vec![Step::Release], now).await.unwrap().unwrap();
+    bench
+        .store
+        .claim_advance(key, epoch, vec![Step::Release], now)
+        .await
+        .unwrap()
+        .unwrap();
     let second = bench.claim(&signed).await;
     assert_eq!(second.claim.epoch, epoch + 1);
     // The payer has no money, so the engine refuses the first.
@@ -272,8 +326,7 @@ async fn a_caller_that_leaves_does_not_stop_a_durable_settlement() {
     let running = bench.start().await;
     let job = bench.job(0).await;
     let key = job.claim.key();
-    let chain = running.chain.clone();
-    let settling = tokio::spawn(async move { chain.settle(job).await });
+    let settling = bench.settling(&running, job);
     bench.opened().await;
     settling.abort();
     eventually("it is settled", || async {
@@ -291,9 +344,15 @@ async fn a_token_that_is_not_accepted_is_refused() {
     let mut signed = bench.sign(0);
     let other = octroi_x402::Token::new(crate::bench::CHAIN, TOKEN_ADDRESS, "Other", "1");
     signed.terms.token = Arc::new(other);
-    let checked = running.chain.check_payer(&signed.authorization, &signed.terms).await;
+    let checked = running
+        .chain
+        .check_payer(&signed.authorization, &signed.terms)
+        .await;
     assert_eq!(checked, Ok(Err(Reason::InvalidRequirements)));
     let outcome = running.chain.settle(bench.claim(&signed).await).await;
-    assert!(matches!(outcome, SettleOutcome::Refused { .. }), "{outcome:?}");
+    assert!(
+        matches!(outcome, SettleOutcome::Refused { .. }),
+        "{outcome:?}"
+    );
     running.kill().await;
 }

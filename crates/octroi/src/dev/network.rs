@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use octroi::local_node::LocalNode;
 use octroi_chain::Transport;
 use octroi_devnet::{DevNet, DevNetOptions, GenesisAccount};
 use octroi_types::Amount;
 use tracing::warn;
 
 use super::keys::DevKeys;
-use super::transport::LocalTransport;
 use super::{CHAIN, Node};
 
 /// A million dollars of play money.
@@ -48,7 +48,7 @@ impl DevNetwork {
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(LocalTransport::new(Arc::clone(&self.node)))
+        Arc::new(LocalNode::new(Arc::clone(&self.node)))
     }
 
     /// Lets time pass on the network, so that payments become final although nobody pays.

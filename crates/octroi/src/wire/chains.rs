@@ -53,9 +53,11 @@ pub(super) async fn start(
         Chains { by_id: HashMap::new(), names: Vec::new(), tokens: HashMap::new() };
     for network in networks {
         let transport = transport(network, local_nodes, egress);
-        let options = options(network, &transport, egress)
+        let mut options = options(network, &transport, egress)
             .await
             .with_context(|| format!("network {}", network.name))?;
+        // A node in this process tells as cheaply by the transaction itself.
+        options.simulate = !local_nodes.contains_key(&network.chain);
         for accepted in &options.tokens {
             let key = (network.chain, accepted.token.address());
             chains.tokens.insert(key, (Arc::clone(&accepted.token), network.mode));

@@ -1,32 +1,34 @@
-//! The way to the node in this process.
+//! The way to a node in this process.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use octroi_chain::{RpcError, Transport};
-use octroi_devnet::RpcErrorObject;
+use octroi_devnet::{DevNet, RpcErrorObject};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::Node;
-
-/// Calls the node directly.
-pub(crate) struct LocalTransport {
-    node: Node,
+/// Calls a development network directly.
+pub struct LocalNode {
+    node: Arc<DevNet>,
 }
 
-impl LocalTransport {
-    pub(crate) const fn new(node: Node) -> Self {
+impl LocalNode {
+    /// The way to this network.
+    #[must_use]
+    pub const fn new(node: Arc<DevNet>) -> Self {
         Self { node }
     }
 }
 
 #[async_trait]
-impl Transport for LocalTransport {
+impl Transport for LocalNode {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
         if !executes(method) {
             return self.node.handle(method, &params).map_err(refused);
         }
         // Executing a batch keeps a thread for milliseconds: not one that serves requests.
-        let node = self.node.clone();
+        let node = Arc::clone(&self.node);
         tokio::task::spawn_blocking(move || node.handle(method, &params))
             .await
             .map_err(|_| RpcError::Silent)?

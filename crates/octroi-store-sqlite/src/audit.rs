@@ -1,0 +1,86 @@
+//! Whether the books are what was written (money rules 26 and 29).
+
+use octroi_ledger::{Account, BatchRows, ChainFault, Seal, Transfer, trial_balance, verify};
+use rusqlite::Connection;
+
+use crate::accounts;
+use crate::transfers::{BY_BATCH, LANE, read, read_seal};
+
+const SEALS: &str = "SELECT sequence, previous, hash FROM batches ORDER BY sequence";
+
+/// What is wrong with the books.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// Rows of the books were changed, added or removed after they were written.
+    #[error("the chain over the books is broken")]
+    Chain(#[source] ChainFault),
+    /// A transfer or account belongs to no batch.
+    #[error("rows of the books belong to batch {batch}, which does not exist")]
+    Orphans {
+        /// The batch they name.
+        batch: u64,
+    },
+    /// Debits and credits differ.
+    #[error("the books do not balance")]
+    Unbalanced,
+    /// The books cannot be read.
+    #[error("the books cannot be read")]
+    Database(#[source] rusqlite::Error),
+    /// The store is closed, or out of order.
+    #[error("the books cannot be asked for")]
+    Unavailable,
+}
+
+impl From<rusqlite::Error> for AuditError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Reads all of the books, batch by batch, and follows the chain over them. Returns its head.
+pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut accounts = accounts::list(&snapshot)?;
+    if !trial_balance(accounts.iter().map(|(account, _)| account))
+        .values()
+        .all(|sum| sum.is_balanced())
+    {
+        return Err(AuditError::Unbalanced);
+    }
+    accounts.sort_by_key(|(_, batch)| *batch);
+    let mut accounts = accounts.into_iter().peekable();
+
+    let mut transfers = snapshot.prepare(BY_BATCH)?;
+    let mut transfers = transfers.query_map([], read)?.peekable();
+    let mut seals = snapshot.prepare(SEALS)?;
+    let mut head = Seal::genesis(LANE);
+    for seal in seals.query_map([], read_seal)? {
+        let seal = seal?;
+        let opened: Vec<Account> = std::iter::from_fn(|| {
+            accounts
+                .next_if(|(_, batch)| *batch == seal.sequence)
+                .map(|(account, _)| account)
+        })
+        .collect();
+        let mut moved: Vec<Transfer> = Vec::new();
+        while let Some(row) = transfers.next_if(|row| {
+            row.as_ref()
+                .map_or(true, |(_, batch)| *batch == seal.sequence)
+        }) {
+            moved.push(row?.0);
+        }
+        let rows = BatchRows {
+            opened: opened.iter().collect(),
+            transfers: moved.iter().collect(),
+            failures: Vec::new(),
+        };
+        head = verify(head, [(seal, rows)]).map_err(AuditError::Chain)?;
+    }
+    if let Some(row) = transfers.next() {
+        return Err(AuditError::Orphans { batch: row?.1 });
+    }
+    match accounts.next() {
+        Some((_, batch)) => Err(AuditError::Orphans { batch }),
+        None => Ok(head),
+    }
+}

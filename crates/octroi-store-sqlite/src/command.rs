@@ -1,0 +1,129 @@
+//! What callers ask of the writer.
+
+use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
+use octroi_store::{
+    Attempt, ClaimOutcome, ClaimRequest, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome,
+    StoreError,
+};
+use octroi_types::{SettlementId, UnixMicros, UnixSeconds};
+use tokio::sync::oneshot;
+
+use crate::fault::{Fault, unavailable};
+
+/// A question, its answer once it is decided, and where to send it once it is durable.
+pub(crate) struct Call<Q, A> {
+    question: Q,
+    answer: Option<Result<A, StoreError>>,
+    reply: oneshot::Sender<Result<A, StoreError>>,
+}
+
+impl<Q, A> Call<Q, A> {
+    pub(crate) fn new(question: Q) -> (Box<Self>, oneshot::Receiver<Result<A, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        (
+            Box::new(Self {
+                question,
+                answer: None,
+                reply,
+            }),
+            answer,
+        )
+    }
+
+    /// Decides. A fault that is not the call's alone is handed up, and the call is decided again.
+    pub(crate) fn decide(
+        &mut self,
+        decide: impl FnOnce(&Q) -> Result<A, Fault>,
+    ) -> Result<(), Fault> {
+        self.answer = match decide(&self.question) {
+            Ok(answer) => Some(Ok(answer)),
+            Err(Fault::Refused(error)) => Some(Err(error)),
+            Err(fault @ (Fault::Broken(_) | Fault::Database(_))) => return Err(fault),
+        };
+        Ok(())
+    }
+
+    /// Sends the answer. A caller that went away does not want it.
+    fn answer(self) {
+        let undecided = || Err(unavailable("the call was not decided"));
+        self.reply.send(self.answer.unwrap_or_else(undecided)).ok();
+    }
+
+    fn fail(self, error: StoreError) {
+        self.reply.send(Err(error)).ok();
+    }
+}
+
+pub(crate) struct NodeBeat {
+    pub(crate) node: NodeId,
+    pub(crate) lease_until: UnixMicros,
+}
+
+pub(crate) struct Advance {
+    pub(crate) key: ClaimKey,
+    pub(crate) epoch: u32,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) now: UnixMicros,
+}
+
+pub(crate) struct Recover {
+    pub(crate) owner: NodeId,
+    pub(crate) limit: usize,
+    pub(crate) now: UnixMicros,
+}
+
+pub(crate) struct AddAttempt {
+    pub(crate) id: SettlementId,
+    pub(crate) attempt: Attempt,
+}
+
+pub(crate) struct Include {
+    pub(crate) id: SettlementId,
+    pub(crate) inclusion: Inclusion,
+    pub(crate) facts: Facts,
+}
+
+pub(crate) struct Facts {
+    pub(crate) facts: Vec<(ClaimKey, Fact)>,
+    pub(crate) now: UnixMicros,
+}
+
+pub(crate) struct Vanish {
+    pub(crate) id: SettlementId,
+    pub(crate) now: UnixMicros,
+}
+
+macro_rules! commands {
+    ($($name:ident($question:ty) -> $answer:ty,)*) => {
+        /// One call of the port that writes.
+        pub(crate) enum Command {
+            $($name(Box<Call<$question, $answer>>),)*
+        }
+
+        impl Command {
+            /// Sends the answer, now that it is durable.
+            pub(crate) fn answer(self) {
+                match self { $(Self::$name(call) => call.answer(),)* }
+            }
+
+            /// Answers that nothing was done.
+            pub(crate) fn fail(self, error: StoreError) {
+                match self { $(Self::$name(call) => call.fail(error),)* }
+            }
+        }
+    };
+}
+
+commands! {
+    NodeBeat(NodeBeat) -> (),
+    ClaimMake(ClaimRequest) -> ClaimOutcome,
+    ClaimAdvance(Advance) -> Result<Claim, AdvanceError>,
+    ClaimsRecover(Recover) -> Vec<Claim>,
+    ClaimsPrune(UnixSeconds) -> u64,
+    SettlementOpen(NewSettlement) -> OpenOutcome,
+    SettlementAttempt(AddAttempt) -> (),
+    SettlementIncluded(Include) -> Vec<FactOutcome>,
+    FactsApply(Facts) -> Vec<FactOutcome>,
+    SettlementsFinal(Vec<SettlementId>) -> (),
+    SettlementVanished(Vanish) -> (),
+}

@@ -1,0 +1,125 @@
+//! Everything around a gate: a chain, the way to it, an origin, and a folder with a configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use crate::net::{Net, PAYEE};
+use crate::node::Node;
+use crate::origin::Origin;
+
+/// What a gate lives in.
+pub struct World {
+    /// The chain.
+    pub net: Arc<Net>,
+    /// The gate's way to it.
+    pub node: Arc<Node>,
+    /// Where paid requests go.
+    pub origin: Origin,
+    /// More keys of `[network.base-sepolia]`.
+    pub network: String,
+    /// More sections, at the end of the file.
+    pub sections: String,
+    folder: TempDir,
+}
+
+/// What is sold in every world, by the origin of that world. Each costs a cent.
+const SHOP: &str = r#"
+[[service.paywall]]
+slug = "item"
+price = "0.01"
+path = "/item"
+
+[[service.paywall]]
+slug = "first"
+price = "0.01"
+path = "/item"
+settle = "before_origin"
+
+[[service.paywall]]
+slug = "kind"
+price = "0.01"
+path = "/item"
+break_charge = "credit"
+
+[[service.paywall]]
+slug = "again"
+price = "0.01"
+path = "/item"
+idempotent = true
+
+[[service.paywall]]
+slug = "tree"
+price = "0.01"
+path = "/tree"
+subpaths = true
+methods = ["GET", "PUT", "DELETE"]
+"#;
+
+impl World {
+    /// A world around this chain.
+    pub async fn around(net: Net) -> Self {
+        let net = Arc::new(net);
+        Self {
+            node: Node::new(net.devnet()),
+            net,
+            origin: Origin::start().await,
+            network: String::new(),
+            sections: String::new(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Where the gate keeps what it keeps.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into the folder.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// The gate's configuration; its keys are in the folder.
+    #[must_use]
+    pub fn configuration(&self, rpc_url: &str) -> String {
+        let mut key_files = Vec::new();
+        for (index, wallet) in self.net.wallets().enumerate() {
+            let name = format!("wallet-{index}.key");
+            self.write(&name, &hex::encode(wallet.secret_key.expose()));
+            key_files.push(format!("{name:?}"));
+        }
+        format!(
+            r#"[server]
+listen = ["127.0.0.1:0"]
+public_url = "http://127.0.0.1:8402"
+
+[store]
+path = "octroi.db"
+
+[tenant]
+name = "seller"
+pay_to = "{PAYEE}"
+
+[network.base-sepolia]
+rpc_urls = ["{rpc_url}"]
+block_time_ms = 50
+wallet_key_files = [{key_files}]
+{network}
+
+[[service]]
+name = "shop"
+origin = "http://{origin}"
+timeout_ms = 30000
+{SHOP}
+{sections}
+"#,
+            key_files = key_files.join(", "),
+            network = self.network,
+            origin = self.origin.address(),
+            sections = self.sections,
+        )
+    }
+}

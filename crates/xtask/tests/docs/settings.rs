@@ -1,0 +1,42 @@
+//! The configurations that the pages show.
+
+use octroi_config::{Config, Source};
+
+use crate::markdown::pages;
+
+/// A number that is a private key; what it would own is nobody's.
+const WALLET_KEY: &str = "0x0101010101010101010101010101010101010101010101010101010101010101";
+
+/// A page's blocks of TOML add up: each is valid with those before it.
+#[test]
+fn every_configuration_that_is_shown_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wallet.key"), WALLET_KEY).unwrap();
+    let mut shown = 0;
+    for page in pages() {
+        let mut text = String::new();
+        for block in page.blocks() {
+            if block.language != "toml" {
+                continue;
+            }
+            text.extend([&block.text, "\n"]);
+            shown += 1;
+            let checked = Config::check(Source {
+                file: &page.name,
+                text: &text,
+                directory: folder.path(),
+                environment: &[],
+            });
+            match checked {
+                Ok(loaded) => assert!(
+                    loaded.warnings.problems.is_empty(),
+                    "{}: {}",
+                    page.name,
+                    loaded.warnings
+                ),
+                Err(report) => panic!("{}\n{report}", page.name),
+            }
+        }
+    }
+    assert!(shown >= 2, "the README shows configurations");
+}
