@@ -36,10 +36,10 @@ pub use http::{Http, Reply};
 pub use market::{AFTER, FIRST, Market, SITE_HOST, Setup};
 pub use official::{
     Buyer, Order, PAID_PATH, PRICE, Purchase, express_seller, express_seller_v1, express_stack,
-    facilitator, fastapi_seller, sign_payments,
+    facilitator, fastapi_seller, sign_payments, streaming_buyer,
 };
 pub use origin::{EventStream, Origin, Seen, pattern_sha256};
-pub use payment::{Draft, Payment, Terms, encoded, unix_seconds};
+pub use payment::{Draft, Payment, Terms, base64, encoded, unix_seconds};
 pub use process::Process;
 pub use relay::{Fault, Relay};
 pub use rpc::{Receipt, Rpc};

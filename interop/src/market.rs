@@ -29,7 +29,8 @@ pub struct Setup {
     pub max_fee_gwei: u32,
     /// Options of the node.
     pub node_options: &'static [&'static str],
-    /// More lines of the configuration's service: keys first, then paywalls.
+    /// More paywalls of the configuration's service `shop`, or whole services. `{origin}` stands for the
+    /// origin's address.
     pub paywalls: String,
 }
 
@@ -80,6 +81,7 @@ impl Setup {
             paywalls,
             ..
         } = self;
+        let paywalls = paywalls.replace("{origin}", origin_url);
         let pay_to = PAYEE.address;
         format!(
             r#"
@@ -304,7 +306,11 @@ impl Market {
         self.chain.usdc.balance(PAYEE.address).await
     }
 
+    /// What a test calls a path: one of the gate's own host, unless it is a whole URL.
     fn url(&self, path: &str) -> Result<String> {
+        if path.starts_with("http://") {
+            return Ok(path.to_owned());
+        }
         Ok(format!("{}{path}", self.gate.url()?))
     }
 }

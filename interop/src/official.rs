@@ -133,6 +133,17 @@ impl Buyer {
     }
 }
 
+/// Starts the official client for `fetch` on a paid event stream. It prints `event` and the data of each
+/// event when it has read it.
+///
+/// # Errors
+/// When it does not start.
+pub fn streaming_buyer(account: Account, server_url: &str, path: &str) -> Result<Process> {
+    let mut command = installed::node_script("client-fetch-events.mjs")?;
+    Order::get(account, server_url, path).describe_in(&mut command);
+    Process::start("@x402/fetch on events", command)
+}
+
 /// Something to buy.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {

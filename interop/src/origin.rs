@@ -3,7 +3,7 @@
 //! | path | answer |
 //! |---|---|
 //! | `/json` | `{"message":"hello","call":n}` |
-//! | `/files/…` | what [`Origin::publish`] put there, with ETag, conditional and single-range requests |
+//! | `/files/…` | what [`Origin::publish`] put there, with ETag, public caching, conditional and single-range requests |
 //! | `/events` | `text/event-stream`, each event sent by the test through [`Origin::event_stream`] |
 //! | `/download?bytes=n` | n bytes (100 MB where unsaid) whose digest [`pattern_sha256`] knows |
 //! | `/upload` | `{"bytes":n,"sha256":"…"}` of the request's body |

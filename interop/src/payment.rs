@@ -198,10 +198,16 @@ impl Payment {
     }
 }
 
+/// Bytes in standard base64 with padding.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 /// JSON as payment headers carry it: standard base64 with padding.
 #[must_use]
 pub fn encoded(value: &Value) -> String {
-    STANDARD.encode(value.to_string())
+    base64(value.to_string().as_bytes())
 }
 
 /// The wall clock.

@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::{Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::net::TcpSocket;
@@ -228,10 +230,10 @@ fn results(answer: &mut Value) -> Vec<&mut Value> {
 fn passed(reply: Reply) -> Response<Body> {
     let mut response = Response::new(whole(reply.body));
     *response.status_mut() = reply.status;
-    if let Some(content_type) = reply.headers.get(CONTENT_TYPE) {
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, content_type.clone());
+    *response.headers_mut() = reply.headers;
+    // The body's framing is this line's own.
+    for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        response.headers_mut().remove(name);
     }
     response
 }

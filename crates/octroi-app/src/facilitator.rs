@@ -9,6 +9,7 @@ use octroi_claim::{
     Binding, Claim, ClaimKey, NewClaim, PaymentState, RefusedClaim, SettleOrder, Step, WorkState,
 };
 use octroi_store::{ClaimOutcome, ClaimRequest, NewTransaction, StoreError};
+use octroi_telemetry::chain as causes;
 use octroi_types::{
     Address, B256, ChainId, ClaimId, Mode, PaywallId, RequestId, TenantId, TransactionId,
     UnixMicros,
@@ -105,7 +106,7 @@ impl FacilitatorDesk {
             Ok(ClaimOutcome::Granted(claim)) => self.settle_claim(&order, claim).await,
             Ok(ClaimOutcome::Refused(refused)) => order.refused(refused),
             Err(error) => {
-                error!(error = %error, "the store did not take a claim");
+                error!(error = %causes(&error), "the store did not take a claim");
                 order.failed(Reason::UnexpectedSettleError, None)
             }
         }
@@ -147,7 +148,7 @@ impl FacilitatorDesk {
                     Ok(Ok(claim)) => return order.settled(claim.tx_hash.unwrap_or_default()),
                     Ok(Err(_)) => Reason::DuplicateSettlement,
                     Err(error) => {
-                        error!(error = %error, "the store did not record a success");
+                        error!(error = %causes(&error), "the store did not record a success");
                         Reason::SettlementPending
                     }
                 }
@@ -219,7 +220,7 @@ impl FacilitatorDesk {
             Ok(Ok(_)) => Ok(order),
             Ok(Err(reason)) => Err(reason),
             Err(error) => {
-                error!(error = %error, "the chain could not be asked");
+                error!(error = %causes(&error), "the chain could not be asked");
                 Err(Reason::UnexpectedVerifyError)
             }
         }

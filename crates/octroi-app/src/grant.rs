@@ -6,6 +6,7 @@ use std::time::Duration;
 use octroi_chain::{Chain, Level, SettleJob, SettleOutcome};
 use octroi_claim::{AdvanceError, Claim, PaymentState, SettleOrder, Step};
 use octroi_store::Credit;
+use octroi_telemetry::chain as causes;
 use octroi_types::{
     Address, Amount, B256, ChainId, CreditId, ErrorCode, TransactionId, UnixMicros,
 };
@@ -293,7 +294,7 @@ async fn end(inner: &Inner, mut claim: Claim, kind: End) -> Option<Claim> {
             Ok(Err(AdvanceError::Fenced)) => return None,
             Ok(Err(AdvanceError::NoSuchStep { .. })) => {}
             Err(error) => {
-                error!(error = %error, "the end of a claim could not be written; trying again");
+                error!(error = %causes(&error), "the end of a claim could not be written; trying again");
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2);
             }
@@ -327,6 +328,6 @@ fn last_steps(claim: &Claim, kind: End) -> Option<Vec<Step>> {
 }
 
 fn store_failed(error: &octroi_store::StoreError) -> SettleFailure {
-    error!(error = %error, "the store did not take a step of a claim");
+    error!(error = %causes(error), "the store did not take a step of a claim");
     SettleFailure::Unavailable(ErrorCode::StoreUnavailable)
 }

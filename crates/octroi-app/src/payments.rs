@@ -7,6 +7,7 @@ use std::time::Duration;
 use octroi_chain::{Chain, ChainError};
 use octroi_claim::{Binding, ClaimKey, NewClaim, NodeId, RefusedClaim, SecretHash};
 use octroi_store::{ClaimOutcome, ClaimRequest, NewTransaction, Store, StoreError};
+use octroi_telemetry::chain as causes;
 use octroi_telemetry::metrics::NetworkMetrics;
 use octroi_types::{Amount, ChainId, ClaimId, ErrorCode, RequestId, TransactionId, UnixMicros};
 use octroi_x402::{
@@ -276,12 +277,12 @@ fn micros(duration: Duration) -> i64 {
 
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err's function")]
 pub(crate) fn store_unavailable(error: StoreError) -> Refusal {
-    error!(error = %error, "the store did not take a claim");
+    error!(error = %causes(&error), "the store did not take a claim");
     Refusal::Unavailable(ErrorCode::StoreUnavailable)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err's function")]
 fn unavailable(error: ChainError) -> Refusal {
-    error!(error = %error, "the chain could not be asked");
+    error!(error = %causes(&error), "the chain could not be asked");
     Refusal::Unavailable(ErrorCode::SettlementUnavailable)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use octroi_claim::NodeId;
 use octroi_store::{Store, StoreError};
+use octroi_telemetry::chain;
 use octroi_types::{UnixMicros, UnixSeconds};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -80,7 +81,7 @@ impl Upkeep {
                 _ = prune.tick() => self.prune().await,
             };
             if let Err(error) = done {
-                error!(error = %error, "upkeep failed and is tried again");
+                error!(error = %chain(&error), "upkeep failed and is tried again");
             }
         }
     }

@@ -234,7 +234,7 @@ async fn sweep(upstream: Weak<Shared>) {
     loop {
         sleep(interval).await;
         match upstream.upgrade() {
-            Some(_) => {}
+            Some(shared) if shared.pool.sweep(Instant::now()) => {}
             Some(_) | None => return,
         }
     }

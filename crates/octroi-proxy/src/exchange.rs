@@ -10,6 +10,7 @@ use http_body_util::BodyExt as _;
 use octroi_app::{Checked, Grant, Payments, Purchase, Refusal};
 use octroi_claim::RefusedClaim;
 use octroi_egress::{EgressBody, EgressError, RequestBody};
+use octroi_telemetry::chain;
 use octroi_telemetry::metrics::Outcome;
 use octroi_types::ErrorCode;
 use octroi_x402::Version;
@@ -80,7 +81,7 @@ impl Exchange {
                 send(head, response);
             }
             Err(OriginFailure::Egress(error)) => {
-                warn!(error = %error, request_id = %self.sale.caller.request, "the origin failed");
+                warn!(error = %chain(&error), request_id = %self.sale.caller.request, "the origin failed");
                 let credit = grant.give_up().await;
                 send(head, refused::origin(&self.sale, &error, credit.as_ref()));
             }
@@ -274,7 +275,7 @@ where
             }
             Some(Err(error)) => {
                 let error = error.into();
-                warn!(error = %error, "the origin broke off a paid answer");
+                warn!(error = %chain(&*error), "the origin broke off a paid answer");
                 // What was sent so far is taken before the break is told.
                 let _ = client.frames.reserve_many(FRAMES_WAITING).await;
                 let _ = client.frames.send(Err(error)).await;

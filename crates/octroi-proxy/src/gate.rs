@@ -286,7 +286,7 @@ impl Gate {
             }
             Err(error) => {
                 tracing::warn!(
-                    error = %error,
+                    error = %octroi_telemetry::chain(&error),
                     site = %site.name,
                     request_id = %caller.request,
                     "the origin failed"

@@ -68,7 +68,7 @@ pub(crate) async fn serve<H: Handler>(
         }
     };
     let alpn = tls.as_ref().and_then(|tls| tls.alpn);
-    let multiplexed = alpn == Some(Alpn::H2);
+    let multiplexed = alpn == Some(Alpn::H2) || prefix.filled() == PREFACE;
     let activity = Arc::new(Activity::new(multiplexed));
     let context = Arc::new(Context {
         peer_trusted: shared.trusted_proxies.contains(peer.ip()),

@@ -98,7 +98,7 @@ CREATE TABLE settlements (
     UNIQUE (chain, wallet, nonce)
 ) STRICT;
 -- State 2: final.
-CREATE INDEX settlements_unfinished ON settlements (chain, nonce) WHERE state < 2;
+CREATE INDEX settlements_unfinished ON settlements (chain, nonce, wallet) WHERE state < 2;
 
 CREATE TABLE attempts (
     settlement BLOB NOT NULL,

@@ -100,3 +100,28 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_flushed_and_a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("octroi.db");
+        let writer = open_writer(&path, &SqliteOptions::default()).unwrap();
+        let pragma = |connection: &Connection, name| {
+            connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        assert_eq!(
+            pragma(&writer, "journal_mode").unwrap(),
+            "wal".to_owned().into()
+        );
+        // 2 is FULL: the log is flushed with each commit.
+        assert_eq!(pragma(&writer, "synchronous").unwrap(), 2.into());
+        assert_eq!(pragma(&writer, "foreign_keys").unwrap(), 0.into());
+        let reader = open_reader(&path).unwrap();
+        assert!(reader.execute("DELETE FROM events", []).is_err());
+        assert!(writer.execute("DELETE FROM events", []).is_ok());
+    }
+}

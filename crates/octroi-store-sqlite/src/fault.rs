@@ -27,7 +27,16 @@ impl From<rusqlite::Error> for Fault {
 }
 
 /// Whether the database as a whole is out of order, so that other calls would fare no better.
-pub(crate) fn is_environmental(error: &rusqlite::Error) -> bool {
+pub(crate) fn fails_all(error: &rusqlite::Error) -> bool {
+    let is_corrupt = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    );
+    is_corrupt || may_pass(error)
+}
+
+/// Whether the cause lies outside of the database, and may go away.
+fn may_pass(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
         Some(
@@ -49,7 +58,7 @@ pub(crate) fn is_environmental(error: &rusqlite::Error) -> bool {
 /// and columns, never values.
 pub(crate) fn store_error(error: &rusqlite::Error) -> StoreError {
     let reason = error.to_string();
-    if is_environmental(error) {
+    if may_pass(error) {
         StoreError::Unavailable { reason }
     } else {
         StoreError::Inconsistent { reason }

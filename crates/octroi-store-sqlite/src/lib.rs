@@ -16,6 +16,7 @@ mod columns;
 mod command;
 mod connection;
 mod credits;
+mod engine;
 mod events;
 mod fault;
 mod open_claims;

@@ -22,6 +22,7 @@ use crate::command::{
     AddAttempt, Advance, Call, Command, Facts, Include, NodeBeat, Recover, Vanish,
 };
 use crate::connection::{ProcessLock, open_writer};
+use crate::engine::Engine;
 use crate::fault::unavailable;
 use crate::options::{OpenError, SqliteOptions};
 use crate::readers::Readers;
@@ -46,6 +47,8 @@ impl SqliteStore {
         let path = path.as_ref();
         let lock = ProcessLock::take(path)?;
         let connection = open_writer(path, &options)?;
+        // The writer loads it for itself; what cannot be read is to be known before.
+        Engine::load(&connection).map_err(OpenError::Database)?;
         let (calls, queue) = mpsc::channel(options.queue_len.max(1));
         let readers = Readers::new(path.to_owned(), options.readers);
         let writer = Writer::new(path.to_owned(), options, queue, lock);

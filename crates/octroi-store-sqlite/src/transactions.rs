@@ -38,18 +38,35 @@ const INSERT_FAILED: &str =
 const FAILED_SINCE: &str =
     "SELECT EXISTS (SELECT 1 FROM failed_payments WHERE payer = ?1 AND failed_at >= ?2)";
 
-macro_rules! select {
+macro_rules! columns {
     () => {
-        "SELECT
-            t.id, tenant, mode, state, payment, work, service, paywall, request, method, path,
-            rail, chain, asset, amount, payer, pay_to, tx_hash, covered_by, refund_credit,
-            created_at, updated_at
-        FROM transactions AS t JOIN transaction_states AS s ON s.id = t.id WHERE "
+        "t.id, tenant, mode, state, payment, work, service, paywall, request, method, path,
+        rail, chain, asset, amount, payer, pay_to, tx_hash, covered_by, refund_credit, created_at,
+        updated_at "
     };
 }
 
-const GET: &str = concat!(select!(), "t.id = ?1");
-const LIST: &str = select!();
+const GET: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "FROM transactions AS t JOIN transaction_states AS s ON s.id = t.id WHERE t.id = ?1"
+);
+
+/// A cross join is walked in the order in which it is written.
+const LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "FROM transactions AS t CROSS JOIN transaction_states AS s ON s.id = t.id
+    WHERE t.id >= ?1 AND t.id < ?2"
+);
+
+/// As [`LIST`], along the unfinished.
+const LIST_UNFINISHED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    "FROM transaction_states AS s CROSS JOIN transactions AS t ON t.id = s.id
+    WHERE s.unfinished = 1 AND s.id >= ?1 AND s.id < ?2"
+);
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] = &[
@@ -281,16 +298,16 @@ pub(crate) fn list_sql(filter: &TransactionFilter) -> String {
         ("state", filter.state.is_some()),
     ];
     // What is of unknown fate is among the few that are unfinished.
-    let only_unfinished = filter.state == Some(TransactionState::Unknown);
-    let walked = if only_unfinished { "s" } else { "t" };
-    let mut sql = format!("{LIST} {walked}.id >= ?1 AND {walked}.id < ?2");
+    let (list, order) = if filter.state == Some(TransactionState::Unknown) {
+        (LIST_UNFINISHED, " ORDER BY s.id DESC LIMIT ?3")
+    } else {
+        (LIST, " ORDER BY t.id DESC LIMIT ?3")
+    };
+    let mut sql = list.to_owned();
     for (number, (column, _)) in (4..).zip(asked.iter().filter(|(_, asked)| *asked)) {
         sql.push_str(&format!(" AND {column} = ?{number}"));
     }
-    if only_unfinished {
-        sql.push_str(" AND unfinished = 1");
-    }
-    sql.push_str(&format!(" ORDER BY {walked}.id DESC LIMIT ?3"));
+    sql.push_str(order);
     sql
 }
 

@@ -42,7 +42,8 @@ const INSERT: &str = "INSERT INTO transfers (
     batch
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
-const HEAD: &str = "SELECT sequence, previous, hash FROM batches ORDER BY sequence DESC LIMIT 1";
+const HEAD: &str = "SELECT sequence, previous, hash FROM batches
+WHERE sequence = (SELECT max(sequence) FROM batches)";
 const INSERT_BATCH: &str = "INSERT INTO batches (sequence, previous, hash) VALUES (?1, ?2, ?3)";
 
 const CLAIM_OF: &str = "SELECT claim FROM transactions WHERE id = ?1";

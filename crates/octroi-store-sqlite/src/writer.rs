@@ -16,19 +16,20 @@ use tracing::{error, warn};
 
 use crate::command::Command;
 use crate::connection::{ProcessLock, open_writer_again};
-use crate::fault::{Fault, is_environmental, store_error, unavailable};
+use crate::engine::{BatchFault, Engine};
+use crate::fault::{store_error, unavailable};
 use crate::options::{Commit, OpenError, SqliteOptions};
-use crate::session::{Leases, Session, Tables};
-use crate::transfers::SqlBooks;
+use crate::session::Leases;
 
-/// The writer, before it has a thread.
+/// The writer.
 pub(crate) struct Writer {
     path: PathBuf,
     options: SqliteOptions,
     calls: mpsc::Receiver<Message>,
+    /// Taken from the queue and not yet looked at.
+    messages: Vec<Message>,
     batch: Vec<Command>,
     leases: Leases,
-    closing: bool,
     _lock: ProcessLock,
 }
 
@@ -40,14 +41,6 @@ pub(crate) enum Message {
     Close,
 }
 
-/// Why a batch was not committed.
-enum BatchFault {
-    /// One of its calls failed.
-    OfOneCall(StoreError),
-    /// The database failed.
-    OfDatabase(StoreError),
-}
-
 impl Writer {
     pub(crate) fn new(
         path: PathBuf,
@@ -55,15 +48,15 @@ impl Writer {
         calls: mpsc::Receiver<Message>,
         lock: ProcessLock,
     ) -> Self {
+        let messages = Vec::with_capacity(options.batch_max);
         let batch = Vec::with_capacity(options.batch_max);
-        let leases = Leases::new();
         Self {
             path,
             options,
             calls,
+            messages,
             batch,
-            leases,
-            closing: false,
+            leases: Leases::new(),
             _lock: lock,
         }
     }
@@ -72,104 +65,113 @@ impl Writer {
     pub(crate) fn run(mut self, connection: Connection) {
         let mut connection = Some(connection);
         loop {
-            let opened = match connection.take() {
-                Some(opened) => Ok(opened),
-                // The last one failed. Whether the next does better is seen when it is needed.
-                None if self.receive() => open_writer_again(&self.path, &self.options),
-                None => return,
-            };
-            match opened {
-                Ok(opened) if self.write_with(&opened) => {}
-                Ok(opened) => {
-                    close(opened);
-                    return;
+            let outcome = match connection.take() {
+                Some(open) => {
+                    let outcome = self.write_with(&open);
+                    close(open);
+                    outcome
                 }
+                // The last one failed. Whether the next does better is seen when it is needed.
+                None if self.receive() => match open_writer_again(&self.path, &self.options) {
+                    Ok(open) => {
+                        connection = Some(open);
+                        continue;
+                    }
+                    Err(error) => Err(unavailable(&chain(&error))),
+                },
+                None => Ok(()),
+            };
+            match outcome {
+                Ok(()) => return,
                 Err(error) => {
-                    error!(error = %chain(&error), "the database cannot be opened again");
-                    self.fail(&unavailable("the database cannot be opened"));
+                    error!(%error, calls = self.batch.len(), "calls were not committed");
+                    self.fail(&error);
                 }
             }
         }
     }
 
-    /// Takes what waits, if nothing is in hand yet; waits for the first. `false` if there is
-    /// nothing and never will be.
+    /// Takes what waits, unless there is something in hand; waits for the first. `false` if there
+    /// is nothing and never will be.
     fn receive(&mut self) -> bool {
-        if !self.batch.is_empty() {
-            return true;
-        }
-        let mut messages = Vec::with_capacity(self.options.batch_max);
         while self.batch.is_empty() {
-            if self
+            let taken = self
                 .calls
-                .blocking_recv_many(&mut messages, self.options.batch_max)
-                == 0
-            {
+                .blocking_recv_many(&mut self.messages, self.options.batch_max.max(1));
+            if taken == 0 {
                 return false;
             }
-            for message in messages.drain(..) {
+            for message in self.messages.drain(..) {
                 match message {
                     Message::Call(command) => self.batch.push(command),
-                    Message::Close => self.closing = true,
+                    // What is queued is still taken; nothing more can be.
+                    Message::Close => self.calls.close(),
                 }
-            }
-            if self.closing {
-                self.calls.close();
             }
         }
         true
     }
 
-    /// Writes batches over one connection. `true` if it failed and another one is needed.
-    fn write_with(&mut self, connection: &Connection) -> bool {
-        loop {
-            let loaded = Tables::load(connection)
-                .and_then(|tables| Ok((tables, SqlBooks::prepare(connection)?)));
-            let (mut tables, books) = match loaded {
-                Ok(loaded) => loaded,
-                Err(error) => {
-                    error!(%error, "the database cannot be read");
-                    if self.receive() {
-                        self.fail(&store_error(&error));
-                    }
-                    return !self.closing;
+    /// Writes batches over one connection, until it fails or there is nothing more to do.
+    fn write_with(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let load = || Engine::load(connection).map_err(|error| store_error(&error));
+        let mut engine = load()?;
+        while self.receive() {
+            match self.write_batch(&mut engine) {
+                Ok(()) => {}
+                Err(BatchFault::OfDatabase(error)) => return Err(error),
+                Err(BatchFault::OfOneCall(error)) => {
+                    warn!(%error, calls = self.batch.len(), "a call failed; one by one");
+                    engine = load()?;
+                    self.write_one_by_one(&mut engine, &load)?;
                 }
-            };
-            loop {
-                if !self.receive() {
-                    return false;
-                }
-                match self.write_batch(connection, &mut tables, &books) {
-                    Ok(()) => {}
-                    Err(BatchFault::OfDatabase(error)) => {
-                        error!(%error, calls = self.batch.len(), "a batch was not committed");
-                        self.fail(&error);
-                        return true;
-                    }
-                    Err(BatchFault::OfOneCall(error)) => {
-                        warn!(%error, calls = self.batch.len(), "a call failed; one by one");
-                        break;
-                    }
-                }
-            }
-            if let Err(error) = self.write_one_by_one(connection) {
-                error!(%error, "a call was not committed");
-                self.fail(&error);
-                return true;
             }
         }
+        Ok(())
     }
 
-    fn write_batch<'c>(
-        &mut self,
-        connection: &'c Connection,
-        tables: &mut Tables<'c>,
-        books: &SqlBooks<'c>,
-    ) -> Result<(), BatchFault> {
+    fn write_batch(&mut self, engine: &mut Engine<'_>) -> Result<(), BatchFault> {
         let begun = Instant::now();
-        commit(connection, tables, books, &mut self.leases, &mut self.batch)?;
+        engine.commit(&mut self.leases, &mut self.batch)?;
         self.committed(self.batch.len(), begun);
         self.batch.drain(..).for_each(Command::answer);
+        Ok(())
+    }
+
+    /// Runs the calls of a failed batch each in its own transaction. On an error, those that were
+    /// not answered are in hand again.
+    fn write_one_by_one<'c>(
+        &mut self,
+        engine: &mut Engine<'c>,
+        load: &impl Fn() -> Result<Engine<'c>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut waiting = std::mem::take(&mut self.batch).into_iter();
+        while let Some(command) = waiting.next() {
+            let begun = Instant::now();
+            let mut alone = [command];
+            let outcome = engine.commit(&mut self.leases, &mut alone);
+            let [command] = alone;
+            let failed = match outcome {
+                Ok(()) => {
+                    self.committed(1, begun);
+                    command.answer();
+                    None
+                }
+                Err(BatchFault::OfOneCall(error)) => {
+                    warn!(%error, "a call failed");
+                    command.fail(error);
+                    load().map(|loaded| *engine = loaded).err()
+                }
+                Err(BatchFault::OfDatabase(error)) => {
+                    self.batch.push(command);
+                    Some(error)
+                }
+            };
+            if let Some(error) = failed {
+                self.batch.extend(waiting);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -184,104 +186,10 @@ impl Writer {
         }
     }
 
-    /// Runs the calls of a failed batch each in its own transaction.
-    fn write_one_by_one(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let load = || -> rusqlite::Result<_> {
-            Ok((Tables::load(connection)?, SqlBooks::prepare(connection)?))
-        };
-        let (mut tables, mut books) = load().map_err(|error| store_error(&error))?;
-        let mut waiting = std::mem::take(&mut self.batch).into_iter();
-        while let Some(command) = waiting.next() {
-            let begun = Instant::now();
-            let mut alone = [command];
-            let outcome = commit(
-                connection,
-                &mut tables,
-                &books,
-                &mut self.leases,
-                &mut alone,
-            );
-            let [command] = alone;
-            match outcome {
-                Ok(()) => {
-                    self.committed(1, begun);
-                    command.answer();
-                }
-                Err(BatchFault::OfOneCall(error)) => {
-                    error!(%error, "a call failed");
-                    command.fail(error);
-                    match load() {
-                        Ok(loaded) => (tables, books) = loaded,
-                        Err(error) => {
-                            self.batch.extend(waiting);
-                            return Err(store_error(&error));
-                        }
-                    }
-                }
-                Err(BatchFault::OfDatabase(error)) => {
-                    self.batch.push(command);
-                    self.batch.extend(waiting);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn fail(&mut self, error: &StoreError) {
         for command in self.batch.drain(..) {
             command.fail(error.clone());
         }
-    }
-}
-
-/// Decides calls and commits them, or rolls all of them back.
-fn commit<'c>(
-    connection: &'c Connection,
-    tables: &mut Tables<'c>,
-    books: &SqlBooks<'c>,
-    leases: &mut Leases,
-    calls: &mut [Command],
-) -> Result<(), BatchFault> {
-    let fault = match try_commit(connection, tables, books, leases, calls) {
-        Ok(()) => return Ok(()),
-        Err(fault) => fault,
-    };
-    if !connection.is_autocommit()
-        && let Err(error) = connection.execute_batch("ROLLBACK")
-    {
-        return Err(BatchFault::OfDatabase(store_error(&error)));
-    }
-    Err(fault)
-}
-
-fn try_commit<'c>(
-    connection: &'c Connection,
-    tables: &mut Tables<'c>,
-    books: &SqlBooks<'c>,
-    leases: &mut Leases,
-    calls: &mut [Command],
-) -> Result<(), BatchFault> {
-    let of_database = |error: rusqlite::Error| BatchFault::OfDatabase(store_error(&error));
-    connection
-        .execute_batch("BEGIN IMMEDIATE")
-        .map_err(of_database)?;
-    let mut session = Session::new(tables, leases, books);
-    for call in calls {
-        session.run(call).map_err(batch_fault)?;
-    }
-    let effects = session.into_ledger().into_effects();
-    books.write(&effects).map_err(of_database)?;
-    connection.execute_batch("COMMIT").map_err(of_database)
-}
-
-fn batch_fault(fault: Fault) -> BatchFault {
-    match fault {
-        Fault::Refused(error) | Fault::Broken(error) => BatchFault::OfOneCall(error),
-        Fault::Database(error) if is_environmental(&error) => {
-            BatchFault::OfDatabase(store_error(&error))
-        }
-        Fault::Database(error) => BatchFault::OfOneCall(store_error(&error)),
     }
 }
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
+    RANGE,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
@@ -40,6 +41,9 @@ impl Files {
         let mut response = file.answer(request);
         let headers = response.headers_mut();
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // As static servers are told for speed: every cache on the way may keep it.
+        let shared = HeaderValue::from_static("public, max-age=600");
+        headers.insert(CACHE_CONTROL, shared);
         for (name, value) in [(CONTENT_TYPE, &file.content_type), (ETAG, &file.etag)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.insert(name, value);

@@ -6,3 +6,4 @@ mod chain;
 mod gate_process;
 mod official_stack;
 mod origin;
+mod origins;

@@ -209,6 +209,46 @@ async fn goaway_leads_to_a_new_connection_and_loses_nothing() {
     assert!(accepted.load(Ordering::SeqCst) >= 5, "{accepted:?}");
 }
 
+/// With room for one stream the second request waits inside hyper and the third before it. When the
+/// connection goes away the third comes back untouched and goes out on a new one.
+#[tokio::test]
+async fn a_request_that_a_connection_gives_back_goes_to_the_next() {
+    let release = Arc::new(Notify::new());
+    let signal = release.clone();
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let (address, accepted) = origin(builder, move |mut connection, index| {
+        let release = signal.clone();
+        async move {
+            while let Some(Ok((request, respond))) = connection.accept().await {
+                if index == 0 && request.uri().path() == "/1" {
+                    release.notified().await;
+                    connection.graceful_shutdown();
+                }
+                answer(respond, format!("{index}"));
+            }
+        }
+    })
+    .await;
+    let upstream = upstream_with(address, |spec| spec.connections_max = Some(1));
+    for _ in 0..2 {
+        exchange(&upstream, get("/first")).await.unwrap();
+    }
+    let mut tasks = Vec::new();
+    for n in 1..=3 {
+        let upstream = upstream.clone();
+        let path = format!("/{n}");
+        tasks.push(tokio::spawn(async move {
+            exchange(&upstream, get(&path)).await
+        }));
+        tokio::task::yield_now().await;
+    }
+    release.notify_one();
+    let third = within("third", tasks.remove(2)).await.unwrap().unwrap();
+    assert_eq!(third.body(), "1");
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+}
+
 #[tokio::test]
 async fn a_refused_stream_counts_as_not_sent_and_a_reset_one_does_not() {
     for (reason, may_have_been_sent) in [

@@ -74,6 +74,7 @@ async fn a_preface_may_come_in_pieces() {
         }
     };
     timeout(PATIENCE, served).await.unwrap();
+    drop(client);
     gate.stop().await;
 }
 

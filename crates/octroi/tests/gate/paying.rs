@@ -1,10 +1,10 @@
 //! A payment buys its answer, in every way in which clients write it.
 
 use base64::Engine as _;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig, general_purpose};
 use octroi_claim::{PaymentState, WorkState};
-use octroi_testkit::{Answer, Payment, Reply, Request, TestGate, VERSIONS};
+use octroi_testkit::{Answer, Payment, Request, TestGate, VERSIONS};
 use octroi_x402::Version;
 
 const ITEM: &str = "/api/x402/pay/shop/item";
@@ -40,26 +40,22 @@ async fn a_paid_request_gets_its_answer_and_a_receipt_in_both_orders_and_version
     assert_eq!(books.revenue_units(), 40_000);
 }
 
-/// The payload, written again with another alphabet and padding.
-fn rewritten(payment: &Payment, alphabet: &base64::alphabet::Alphabet, padded: bool) -> Payment {
-    let json = base64::engine::general_purpose::STANDARD.decode(&payment.header_value).unwrap();
-    // Bytes that the two alphabets write differently.
-    let json = format!("{} ~~~???\u{ff}", String::from_utf8(json).unwrap());
-    let json = json.replace(" ~~~???\u{ff}", "");
-    let engine = GeneralPurpose::new(alphabet, GeneralPurposeConfig::new().with_encode_padding(padded));
-    Payment { header_value: engine.encode(json), ..payment.clone() }
+/// A payment, written again in another alphabet and padding.
+fn rewritten(payment: &Payment, alphabet: &Alphabet, padded: bool) -> Payment {
+    let json = general_purpose::STANDARD.decode(&payment.header_value).unwrap();
+    let config = GeneralPurposeConfig::new().with_encode_padding(padded);
+    let header_value = GeneralPurpose::new(alphabet, config).encode(json);
+    Payment { header_value, ..payment.clone() }
 }
 
 #[tokio::test]
 async fn payments_are_read_in_both_base64_alphabets_with_and_without_padding() {
     let gate = TestGate::start().await;
-    gate.origin.answer(Reply::ok("content"));
     for version in VERSIONS {
         for alphabet in [&STANDARD, &URL_SAFE] {
             for padded in [true, false] {
                 let buyer = gate.net.buyer();
-                // The query has characters that the alphabets write differently in base64.
-                let request = Request::get(&format!("{ITEM}?q=~~~???>>>"));
+                let request = Request::get(&format!("{ITEM}?q=~~~~????"));
                 let payment = gate.sign_in(version, &buyer, &request).await;
                 let payment = rewritten(&payment, alphabet, padded);
                 let answer = gate.send(&payment.on(request)).await;
