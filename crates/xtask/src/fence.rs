@@ -37,7 +37,6 @@ const FENCES: &[(&str, &[&str])] = &[
     ("webpki-roots", &["octroi-egress", "octroi-server"]),
     ("x509-parser", &["octroi-server"]),
     // Operations.
-    ("metrics-exporter-prometheus", &["octroi-telemetry"]),
     ("mimalloc", &["octroi"]),
     ("tracing-subscriber", &["octroi-telemetry"]),
     // Commands.
@@ -46,7 +45,6 @@ const FENCES: &[(&str, &[&str])] = &[
         &["octroi", "octroi-bench", "octroi-interop", "xtask"],
     ),
     ("clap", &["octroi", "octroi-bench", "xtask"]),
-    ("indicatif", &["octroi"]),
 ];
 
 /// What is wrong with what `packages` are built with and with their lints, one sentence each.
