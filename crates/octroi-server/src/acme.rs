@@ -1,7 +1,7 @@
 //! Certificates from an ACME authority (RFC 8555), kept fresh while the gate runs.
 //!
-//! [`mod@schedule`] decides what is due, [`mod@order`] obtains one certificate,
-//! [`mod@storage`] keeps them, [`mod@renewals`] drives the three. Challenges are answered by the
+//! `schedule` decides what is due, `order` obtains one certificate,
+//! `storage` keeps them, `renewals` drives the three. Challenges are answered by the
 //! server itself: HTTP-01 on its plain listeners, TLS-ALPN-01 in its handshakes.
 
 mod http;

@@ -4,8 +4,8 @@
 //! requests to a [`Handler`] until it is told to stop and then drains. Certificates come from
 //! files, which are read again when they change, or from an ACME authority.
 //!
-//! A connection goes through [`mod@listener`] (accept, caps), [`mod@connection`] (protocol, TLS,
-//! time limits) and hyper; each request through [`mod@exchange`] (id, rules, own answers). This
+//! A connection goes through `listener` (accept, caps), `connection` (protocol, TLS,
+//! time limits) and hyper; each request through `exchange` (id, rules, own answers). This
 //! crate knows nothing of routes or payments.
 
 pub mod acme;
