@@ -2,7 +2,7 @@
 import { HTTPFacilitatorClient } from "@x402/core/server";
 import { required } from "./environment.mjs";
 import { expressSeller } from "./express-seller.mjs";
+import { facilitatorConfig } from "./facilitator-client.mjs";
 import { listen } from "./listen.mjs";
 
-const facilitator = new HTTPFacilitatorClient({ url: required("FACILITATOR_URL") });
-listen(expressSeller(facilitator), "Server", required("PORT"));
+listen(expressSeller(new HTTPFacilitatorClient(facilitatorConfig)), "Server", required("PORT"));

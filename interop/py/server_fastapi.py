@@ -6,14 +6,26 @@ import socket
 import uvicorn
 from fastapi import FastAPI
 from x402 import x402ResourceServer
-from x402.http import FacilitatorConfig, HTTPFacilitatorClient
+from x402.http import CreateHeadersAuthProvider, FacilitatorConfig, HTTPFacilitatorClient
 from x402.http.middleware.fastapi import payment_middleware
 from x402.mechanisms.evm.exact import register_exact_evm_server
 
 PAID_PATH = "/exact/evm/eip3009"
 NETWORK = os.environ.get("EVM_NETWORK") or "eip155:84532"
 
-facilitator = HTTPFacilitatorClient(FacilitatorConfig(url=os.environ["FACILITATOR_URL"]))
+TOKEN = os.environ.get("FACILITATOR_TOKEN")
+
+
+def auth_headers() -> dict[str, dict[str, str]]:
+    """What a facilitator wants to see that is not open to everybody, for each of its endpoints."""
+    return dict.fromkeys(("verify", "settle", "supported"), {"Authorization": f"Bearer {TOKEN}"})
+
+
+config = FacilitatorConfig(
+    url=os.environ["FACILITATOR_URL"],
+    auth_provider=CreateHeadersAuthProvider(auth_headers) if TOKEN else None,
+)
+facilitator = HTTPFacilitatorClient(config)
 seller = register_exact_evm_server(x402ResourceServer(facilitator), NETWORK)
 accepts = {
     "scheme": "exact",

@@ -1,6 +1,6 @@
 //! Enough of the Solidity ABI to call Circle's token: static words, strings and address lists.
 
-use octroi_types::{Address, keccak256};
+use octroi_types::{Address, B256, keccak256};
 
 /// One argument of a call.
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +9,8 @@ pub enum Arg<'a> {
     Address(Address),
     /// `uint256` and every smaller unsigned integer
     Uint(u128),
+    /// `bytes32`
+    Word(B256),
     /// `string`
     Text(&'a str),
     /// `address[]`
@@ -24,6 +26,7 @@ pub fn calldata(signature: &str, args: &[Arg<'_>]) -> Vec<u8> {
         match arg {
             Arg::Address(address) => heads.extend(address.to_word()),
             Arg::Uint(value) => heads.extend(uint_word(*value)),
+            Arg::Word(word) => heads.extend(word.0),
             // A dynamic argument's head is where its tail starts, counted from the first head.
             Arg::Text(text) => {
                 heads.extend(length_word(args.len() * 32 + tails.len()));

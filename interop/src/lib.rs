@@ -33,10 +33,10 @@ pub use anvil::Anvil;
 pub use base_sepolia::{BaseSepolia, MULTICALL3, PERMIT2};
 pub use gate::{FACILITATOR_TOKEN, Gate, Transaction};
 pub use http::{Http, Reply};
-pub use market::{AFTER, FIRST, Market, SITE_HOST, Setup};
+pub use market::{AFTER, FIRST, Market, SITE_HOST, Settler, Setup};
 pub use official::{
-    Buyer, Order, PAID_PATH, PRICE, Purchase, express_seller, express_seller_v1, express_stack,
-    facilitator, fastapi_seller, sign_payments, streaming_buyer,
+    Buyer, Order, PAID_PATH, PRICE, Purchase, Seller, express_stack, facilitator, sign_payments,
+    streaming_buyer,
 };
 pub use origin::{EventStream, Origin, Seen, pattern_sha256};
 pub use payment::{Draft, Payment, Terms, base64, encoded, unix_seconds};

@@ -18,11 +18,20 @@ pub const FIRST: &str = "/api/x402/pay/shop/first";
 /// [`crate::PRICE`] there; the rest is free.
 pub const SITE_HOST: &str = "localhost";
 
+/// Who settles.
+#[derive(Debug, Clone)]
+pub enum Settler {
+    /// The gate, from [`crate::GATE_WALLET`]; it is a facilitator for others too.
+    Wallet,
+    /// The facilitator at this address.
+    Facilitator(String),
+}
+
 /// What a test wants differently.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// Lines of `[network.base-sepolia]` that say who settles.
-    pub settler: String,
+    /// Who settles.
+    pub settler: Settler,
     /// Time between blocks, as the gate is told, in milliseconds: how fast it looks and sends again.
     pub block_time_ms: u32,
     /// The most that a unit of gas may cost, in gwei.
@@ -52,7 +61,7 @@ pub struct Market {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            settler: "wallet_key_files = [\"wallet.key\"]".to_owned(),
+            settler: Settler::Wallet,
             block_time_ms: 200,
             max_fee_gwei: 100,
             node_options: &[],
@@ -66,7 +75,7 @@ impl Setup {
     #[must_use]
     pub fn settled_by(url: &str) -> Self {
         Self {
-            settler: format!("[network.base-sepolia.facilitator]\nurl = \"{url}\""),
+            settler: Settler::Facilitator(url.to_owned()),
             ..Self::default()
         }
     }
@@ -81,6 +90,21 @@ impl Setup {
             paywalls,
             ..
         } = self;
+        let settler = match settler {
+            Settler::Wallet => format!(
+                r#"
+max_fee_gwei = {max_fee_gwei}
+wallet_key_files = ["wallet.key"]
+
+[facilitator]
+enabled = true
+token_files = ["facilitator.token"]
+"#
+            ),
+            Settler::Facilitator(url) => {
+                format!("[network.base-sepolia.facilitator]\nurl = \"{url}\"")
+            }
+        };
         let paywalls = paywalls.replace("{origin}", origin_url);
         let pay_to = PAYEE.address;
         format!(
@@ -96,14 +120,9 @@ path = "octroi.db"
 name = "interop"
 pay_to = "{pay_to}"
 
-[facilitator]
-enabled = true
-token_files = ["facilitator.token"]
-
 [network.base-sepolia]
 rpc_urls = ["{rpc_url}"]
 block_time_ms = {block_time_ms}
-max_fee_gwei = {max_fee_gwei}
 {settler}
 
 [[service]]

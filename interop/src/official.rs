@@ -27,31 +27,49 @@ pub async fn facilitator(rpc: &Rpc) -> Result<Service> {
     Service::start("the facilitator", command).await
 }
 
-/// A shop behind the official Express middleware, v2.
-///
-/// # Errors
-/// When it does not start.
-pub async fn express_seller(facilitator_url: &str, payee: Address) -> Result<Service> {
-    let command = installed::node_script("server-express.mjs")?;
-    seller("the Express seller", command, facilitator_url, payee).await
+/// The official servers: a shop each, which sells [`PAID_PATH`] and counts what its handler did at `/calls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seller {
+    /// `@x402/express`
+    Express,
+    /// PyPI `x402` on FastAPI
+    FastApi,
+    /// `x402-express`, the middleware of v1
+    ExpressV1,
 }
 
-/// A shop behind the last Express middleware of v1.
-///
-/// # Errors
-/// When it does not start.
-pub async fn express_seller_v1(facilitator_url: &str, payee: Address) -> Result<Service> {
-    let command = installed::node_script("server-express-v1.mjs")?;
-    seller("the v1 Express seller", command, facilitator_url, payee).await
-}
-
-/// A shop behind the official FastAPI middleware, v2.
-///
-/// # Errors
-/// When it does not start.
-pub async fn fastapi_seller(facilitator_url: &str, payee: Address) -> Result<Service> {
-    let command = installed::python_script("server_fastapi.py")?;
-    seller("the FastAPI seller", command, facilitator_url, payee).await
+impl Seller {
+    /// Starts the shop. It settles with the facilitator at this address, to which it shows `token`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(
+        self,
+        facilitator_url: &str,
+        token: Option<&str>,
+        payee: Address,
+    ) -> Result<Service> {
+        let (name, mut command) = match self {
+            Self::Express => (
+                "@x402/express",
+                installed::node_script("server-express.mjs")?,
+            ),
+            Self::FastApi => (
+                "x402 on FastAPI",
+                installed::python_script("server_fastapi.py")?,
+            ),
+            Self::ExpressV1 => (
+                "x402-express v1",
+                installed::node_script("server-express-v1.mjs")?,
+            ),
+        };
+        command
+            .env("PORT", "0")
+            .env("FACILITATOR_URL", facilitator_url)
+            .env("FACILITATOR_TOKEN", token.unwrap_or_default())
+            .env("EVM_PAYEE_ADDRESS", payee.to_string());
+        Service::start(name, command).await
+    }
 }
 
 /// The Express seller and the facilitator in one process, which is how the official stack is fastest: what
@@ -67,19 +85,6 @@ pub async fn express_stack(rpc: &Rpc, payee: Address) -> Result<Service> {
         .env("EVM_RPC_URL", rpc.url())
         .env("EVM_PAYEE_ADDRESS", payee.to_string());
     Service::start("the Express stack", command).await
-}
-
-async fn seller(
-    name: &str,
-    mut command: Command,
-    facilitator_url: &str,
-    payee: Address,
-) -> Result<Service> {
-    command
-        .env("PORT", "0")
-        .env("FACILITATOR_URL", facilitator_url)
-        .env("EVM_PAYEE_ADDRESS", payee.to_string());
-    Service::start(name, command).await
 }
 
 /// The official clients.

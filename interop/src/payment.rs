@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use octroi_types::Address;
+use octroi_types::{Address, B256};
 use serde_json::{Value, json};
 
 use crate::rpc::hex_text;
-use crate::{Account, Reply, Rpc};
+use crate::{Account, Arg, Reply, Rpc, calldata};
 
 /// The terms of a 402: the first of the ways to pay, and what is sold.
 #[derive(Debug, Clone)]
@@ -191,6 +191,41 @@ impl Payment {
     #[must_use]
     pub fn header_v1(&self) -> String {
         encoded(&self.to_v1())
+    }
+
+    /// The call that makes the transfer: whoever has the payment can send it.
+    ///
+    /// # Errors
+    /// When the payment holds nonsense.
+    pub fn transfer_calldata(&self) -> Result<Vec<u8>> {
+        const CALL: &str = "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)";
+        let Draft {
+            from,
+            to,
+            value,
+            valid_after,
+            valid_before,
+            nonce,
+            ..
+        } = &self.draft;
+        let signature = hex::decode(self.signature.trim_start_matches("0x"))?;
+        let (r, rest) = signature.split_at_checked(32).context("no signature")?;
+        let (s, v) = rest.split_at_checked(32).context("no signature")?;
+        let v = *v.first().context("no signature")?;
+        Ok(calldata(
+            CALL,
+            &[
+                Arg::Address(from.address),
+                Arg::Address(*to),
+                Arg::Uint(value.parse()?),
+                Arg::Uint(valid_after.parse()?),
+                Arg::Uint(valid_before.parse()?),
+                Arg::Word(nonce.parse()?),
+                Arg::Uint(v.into()),
+                Arg::Word(B256(r.try_into()?)),
+                Arg::Word(B256(s.try_into()?)),
+            ],
+        ))
     }
 
     fn payload(&self) -> Value {

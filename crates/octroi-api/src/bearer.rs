@@ -18,7 +18,9 @@ impl BearerTokens {
 
     /// Whether a request carries one. Hashes are compared, so the time tells nothing of a token.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = bearer(headers) else { return false };
+        let Some(token) = bearer(headers) else {
+            return false;
+        };
         let hash: [u8; 32] = Sha256::digest(token).into();
         self.0.expose().contains(&hash)
     }
@@ -46,7 +48,13 @@ mod tests {
             tokens.admit(&headers)
         };
         assert!(admit("Bearer one-long-token") && admit("bearer another"));
-        for value in ["Bearer", "Bearer ", "Bearer one", "Basic another", "another"] {
+        for value in [
+            "Bearer",
+            "Bearer ",
+            "Bearer one",
+            "Basic another",
+            "another",
+        ] {
             assert!(!admit(value), "{value}");
         }
         assert!(!tokens.admit(&HeaderMap::new()));

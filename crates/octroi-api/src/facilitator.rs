@@ -4,27 +4,37 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use http::header::CONTENT_TYPE;
 use octroi_app::FacilitatorDesk;
 use octroi_types::{ErrorCode, RequestId};
-use octroi_x402::facilitator::FacilitatorRequest;
 use octroi_x402::BODY_BYTES_MAX;
+use octroi_x402::facilitator::FacilitatorRequest;
 
 use crate::bearer::BearerTokens;
 use crate::problem::Problem;
 
 #[derive(Clone)]
-struct Facilitator {
+pub(crate) struct Facilitator {
     desk: FacilitatorDesk,
     tokens: BearerTokens,
 }
 
+/// Every route; the OpenAPI document describes each.
+pub(crate) fn routes() -> [(&'static str, MethodRouter<Facilitator>); 3] {
+    [
+        ("/facilitator/supported", get(supported)),
+        ("/facilitator/verify", post(verify)),
+        ("/facilitator/settle", post(settle)),
+    ]
+}
+
 pub(crate) fn router(desk: FacilitatorDesk, tokens: BearerTokens) -> Router {
-    Router::new()
-        .route("/facilitator/supported", get(supported))
-        .route("/facilitator/verify", post(verify))
-        .route("/facilitator/settle", post(settle))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(path, methods)
+        })
         .with_state(Facilitator { desk, tokens })
 }
 
@@ -50,7 +60,9 @@ async fn settle(State(facilitator): State<Facilitator>, request: Request) -> Res
         Ok(asked) => {
             // A client that leaves does not stop a settlement (money rule 24).
             let desk = facilitator.desk.clone();
-            let settled = desk.spawn(move |desk| async move { desk.settle(&asked).await }).await;
+            let settled = desk
+                .spawn(move |desk| async move { desk.settle(&asked).await })
+                .await;
             match settled {
                 Some(settled) => json(settled.to_body()),
                 None => Problem {
@@ -68,7 +80,11 @@ async fn settle(State(facilitator): State<Facilitator>, request: Request) -> Res
 async fn read(facilitator: &Facilitator, request: Request) -> Result<FacilitatorRequest, Problem> {
     admit(facilitator, &request)?;
     let id = request_id(&request);
-    let malformed = |message| Problem { code: ErrorCode::BadRequest, message, request: id };
+    let malformed = |message| Problem {
+        code: ErrorCode::BadRequest,
+        message,
+        request: id,
+    };
     let body: Body = request.into_body();
     let bytes = to_bytes(body, BODY_BYTES_MAX)
         .await

@@ -4,6 +4,7 @@
 
 mod bearer;
 mod facilitator;
+mod openapi;
 mod operations;
 mod problem;
 
@@ -15,7 +16,7 @@ use octroi_app::FacilitatorDesk;
 pub use bearer::BearerTokens;
 pub use operations::{Operations, Readiness};
 
-/// Operations: `/healthz`, `/readyz` and, if wanted, `/metrics`.
+/// Operations: `/healthz`, `/readyz`, `/openapi.json` and, if wanted, `/metrics`.
 pub fn operations(operations: Arc<dyn Operations>, metrics: bool) -> Router {
     operations::router(operations, metrics)
 }

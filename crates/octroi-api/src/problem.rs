@@ -1,7 +1,7 @@
 //! Errors as clients of the gate see them.
 
-use axum::response::{IntoResponse, Response};
 use axum::Json;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use octroi_types::{ErrorCode, RequestId};
 use serde_json::json;

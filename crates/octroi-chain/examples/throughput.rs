@@ -1,31 +1,35 @@
-//! How many payments a second the engine settles on the development network, EVM included.
+//! How many payments a second the engine settles: on the development network in this process, EVM
+//! included, or on an anvil (`anvil --chain-id 31337`) over HTTP.
 //!
-//! `cargo run --release -p octroi-chain --example throughput -- [payments] [simulate]`
+//! `cargo run --release -p octroi-chain --example throughput -- PAYMENTS IN_FLIGHT [simulate] [URL]`
 
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::StreamExt as _;
 use octroi_chain::{
-    AcceptedToken, Chain, ChainOptions, RpcError, SettleJob, SettleOutcome, Settler, Transport,
-    Wallet,
+    AcceptedToken, Chain, ChainOptions, HttpTransport, HttpTransportOptions, RpcError, SettleJob,
+    SettleOutcome, Settler, Transport, Wallet,
 };
 use octroi_claim::{Binding, NewClaim, NodeId, SettleOrder};
 use octroi_devnet::{
-    DevNet, DevNetOptions, TOKEN_ADDRESS, TOKEN_DECIMALS, TOKEN_NAME, TOKEN_VERSION, test_account,
+    DevNet, DevNetOptions, MULTICALL_ADDRESS, TOKEN_ADDRESS, TOKEN_DECIMALS, TOKEN_NAME,
+    TOKEN_VERSION, test_account,
 };
+use octroi_egress::{AddressPolicy, Client, ClientOptions};
 use octroi_store::{ClaimOutcome, ClaimRequest, MemoryStore, NewTransaction, Store};
 use octroi_types::{
-    Address, Amount, ChainId, ClaimId, Mode, PaywallId, RequestId, TenantId, TransactionId,
-    UnixMicros, UnixSeconds, keccak256,
+    Address, Amount, B256, ChainId, ClaimId, Mode, PaywallId, Redacted, RequestId, TenantId,
+    TransactionId, UnixMicros, UnixSeconds, keccak256,
 };
 use octroi_x402::{
     Authorization, CheckedAuthorization, Signature, Terms, Token, payment_identity,
     sign_authorization,
 };
 use secp256k1::SecretKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,7 +67,10 @@ type Failure = Box<dyn std::error::Error>;
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let count: u64 = arguments.next().map_or(Ok(5_000), |text| text.parse())?;
-    let simulate = arguments.next().is_some_and(|text| text == "simulate");
+    let in_flight: usize = arguments.next().map_or(Ok(5_000), |text| text.parse())?;
+    let rest: Vec<_> = arguments.collect();
+    let simulate = rest.iter().any(|text| text == "simulate");
+    let url = rest.iter().find(|text| text.starts_with("http"));
 
     let net = Arc::new(DevNet::open(DevNetOptions::new(CHAIN))?);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
@@ -72,7 +79,10 @@ async fn main() -> Result<(), Failure> {
     for index in 0..count {
         jobs.push(job(&*store, &token, index).await?);
     }
-    let transport: Arc<dyn Transport> = Arc::new(Node(net));
+    let transport: Arc<dyn Transport> = match url {
+        None => Arc::new(Node(net)),
+        Some(url) => anvil(url, &net).await?,
+    };
     let wallet = Wallet::from_hex(&hex::encode(test_account(0).secret_key.expose()))?;
     let accepted = AcceptedToken {
         token,
@@ -81,21 +91,20 @@ async fn main() -> Result<(), Failure> {
     let settler = Settler::Wallets(vec![wallet]);
     let mut options = ChainOptions::new("devnet", CHAIN, vec![accepted], settler);
     options.simulate = simulate;
+    options.simulate_single = simulate;
     options.block_time = Duration::from_secs(1);
     let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
     let chain = Chain::start(options, transport, store, tasks, cancel).await?;
 
     let (started, cpu) = (Instant::now(), cpu_seconds());
-    let settling: Vec<_> = jobs
-        .into_iter()
-        .map(|job| {
-            let chain = chain.clone();
-            tokio::spawn(async move { chain.settle(job).await })
-        })
-        .collect();
+    let settling = jobs.into_iter().map(|job| {
+        let chain = chain.clone();
+        async move { tokio::spawn(async move { chain.settle(job).await }).await }
+    });
+    let mut settling = futures_util::stream::iter(settling).buffer_unordered(in_flight);
     let mut settled = 0_u32;
-    for task in settling {
-        settled += u32::from(matches!(task.await?, SettleOutcome::Settled { .. }));
+    while let Some(outcome) = settling.next().await {
+        settled += u32::from(matches!(outcome?, SettleOutcome::Settled { .. }));
     }
     let seconds = started.elapsed().as_secs_f64();
     let rate = f64::from(settled) / seconds;
@@ -106,6 +115,41 @@ async fn main() -> Result<(), Failure> {
         f64::from(settled) / cpu
     )?;
     Ok(())
+}
+
+/// Gives an anvil the contracts, the money and the token's state of the development network.
+async fn anvil(url: &str, net: &DevNet) -> Result<Arc<dyn Transport>, Failure> {
+    let policy = AddressPolicy::public_only().allow_net("127.0.0.0/8".parse()?);
+    let client = Client::new(ClientOptions {
+        policy,
+        ..ClientOptions::default()
+    })?;
+    let urls = vec![Redacted::new(url.to_owned())];
+    let node: Arc<dyn Transport> =
+        Arc::new(HttpTransport::new(HttpTransportOptions::new(urls), client));
+    for contract in [TOKEN_ADDRESS, MULTICALL_ADDRESS] {
+        let code = net.handle("eth_getCode", &json!([contract, "latest"]))?;
+        node.call("anvil_setCode", json!([contract, code])).await?;
+    }
+    let mut slots: Vec<B256> = (0..4_u8).map(|slot| word(&[slot])).collect();
+    for payer in (1..10).map(test_account) {
+        // A holder's balance is at the hash of the holder and the mapping's own slot.
+        slots.push(keccak256(&[payer.address.to_word(), word(&[4]).0].concat()));
+    }
+    for slot in slots {
+        let value = net.handle("eth_getStorageAt", &json!([TOKEN_ADDRESS, slot, "latest"]))?;
+        node.call("anvil_setStorageAt", json!([TOKEN_ADDRESS, slot, value]))
+            .await?;
+    }
+    let (wallet, wei) = (test_account(0).address, "0x3635c9adc5dea00000");
+    node.call("anvil_setBalance", json!([wallet, wei])).await?;
+    Ok(node)
+}
+
+fn word(bytes: &[u8]) -> B256 {
+    let mut word = [0; 32];
+    word[32 - bytes.len()..].copy_from_slice(bytes);
+    B256(word)
 }
 
 /// CPU time of this process so far, user and system, at 100 ticks a second.
@@ -140,14 +184,7 @@ async fn job(store: &dyn Store, token: &Arc<Token>, index: u64) -> Result<Settle
     let digest = token.digest(&authorization);
     let signature = sign_authorization(&key, token, &authorization);
     let amount = Amount::new(100)?;
-    let transaction = NewTransaction {
-        id: TransactionId::generate(),
-        request: RequestId::generate(),
-        service: None,
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        rail: "x402-v2",
-    };
+    let transaction = transaction();
     let claim = NewClaim {
         id: ClaimId::generate(),
         identity: payment_identity(CHAIN, TOKEN_ADDRESS, payer.address, nonce),
@@ -203,4 +240,15 @@ async fn job(store: &dyn Store, token: &Arc<Token>, index: u64) -> Result<Settle
         authorization,
         terms,
     })
+}
+
+fn transaction() -> NewTransaction {
+    NewTransaction {
+        id: TransactionId::generate(),
+        request: RequestId::generate(),
+        service: None,
+        method: "GET".to_owned(),
+        path: "/".to_owned(),
+        rail: "x402-v2",
+    }
 }

@@ -253,6 +253,7 @@ pub(crate) fn read_string(returned: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use octroi_types::Redacted;
+    use proptest::prelude::*;
 
     use super::*;
     use crate::call::tests::call;
@@ -319,6 +320,56 @@ mod tests {
         let data = aggregate3(calls.iter().map(|(target, call)| (*target, &call[..])));
         assert_eq!(aggregate3_calls(&data).unwrap(), calls);
         assert_eq!(data.len() % 32, 4);
+    }
+
+    proptest! {
+        #[test]
+        fn any_calls_are_aggregated_and_read_back(
+            calls in prop::collection::vec(
+                (any::<[u8; 20]>().prop_map(Address), prop::collection::vec(any::<u8>(), 0..200)),
+                0..20,
+            ),
+        ) {
+            let data = aggregate3(calls.iter().map(|(target, call)| (*target, &call[..])));
+            prop_assert_eq!(aggregate3_calls(&data), Some(calls));
+        }
+
+        #[test]
+        fn any_authorization_is_read_back(
+            from in any::<[u8; 20]>(),
+            nonce in any::<[u8; 32]>(),
+            valid_after in any::<u32>(),
+            wallet in prop::collection::vec(any::<u8>(), 0..200),
+            (r, s, v) in (any::<[u8; 32]>(), any::<[u8; 32]>(), 27_u8..=28),
+            is_plain in any::<bool>(),
+        ) {
+            let mut call = call(0);
+            call.transfer.from = Address(from);
+            call.transfer.nonce = B256(nonce);
+            call.valid_after = UnixSeconds(valid_after.into());
+            call.signature = Redacted::new(if is_plain {
+                CallSignature::Ecdsa { r: B256(r), s: B256(s), v }
+            } else {
+                CallSignature::Wallet(wallet)
+            });
+            let read = read_transfer(&transfer(&call)).unwrap();
+            prop_assert_eq!((read.from, read.nonce), (call.transfer.from, call.transfer.nonce));
+            prop_assert_eq!(read.valid_after, call.valid_after);
+            prop_assert!(read.signature == *call.signature.expose());
+        }
+
+        /// Whatever a node answers, it is read or refused, and nothing else happens.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(0x20), any::<u8>()], 0..400),
+            count in 0_usize..8,
+        ) {
+            if let Some(results) = aggregate3_results(&bytes, count) {
+                prop_assert_eq!(results.len(), count);
+            }
+            let _ = (aggregate3_calls(&bytes), read_transfer(&bytes), read_string(&bytes));
+            let _ = (read_amount(&bytes), read_bool(&bytes), is_signed(&bytes));
+        }
     }
 
     #[test]

@@ -127,9 +127,10 @@ impl Worker {
             }
             Err(error) => {
                 error!(chain = engine.name(), error = %error, "the store takes no delegation");
-                engine
-                    .not_sent(vec![queued], || SettleOutcome::Unavailable)
-                    .await;
+                // It may have taken it all the same. Then the fate is unknown until the chain tells,
+                // else the caller finds that it can release its claim.
+                engine.learn(vec![(key, Fact::Unknown)]).await;
+                queued.answer(SettleOutcome::Pending { tx_hash: None });
                 None
             }
         }

@@ -3,20 +3,19 @@
 use std::time::Duration;
 
 use octroi_store::{Attempt, Settlement, SettlementState};
-use octroi_types::{Address, Redacted, SettlementId, UnixMicros};
+use octroi_types::{Address, SettlementId};
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use crate::engine::Engine;
-use crate::fees::FeeQuote;
 use crate::queue::Queued;
+use crate::raise::raise_fee;
 use crate::resolve::resolve;
 use crate::rpc::{BlockTag, RpcError, TransactionReceipt};
-use crate::status::LaneState;
-use crate::wallet::{Draft, Wallet, read_sent};
+use crate::send::{Sent, send_newest};
 
-/// Gas of a transfer that does nothing.
-const EMPTY_GAS: u64 = 21_000;
+/// When what did not arrive at a node is sent again.
+const RETRY: Duration = Duration::from_millis(400);
 
 /// A durable settlement that is not known to be in a block.
 pub(crate) struct InFlight {
@@ -72,7 +71,9 @@ pub(crate) async fn follow(engine: &Engine, mut flight: InFlight) -> Followed {
     let mut seems_lost = false;
     loop {
         if must_send {
-            outbid = send_newest(engine, &flight).await == Sent::Underpriced;
+            let sent = send_newest(engine, &flight).await;
+            outbid = sent == Sent::Underpriced;
+            pace.sent(sent);
         }
         match find_receipt(engine, &flight.attempts).await {
             Ok(Some(receipt)) => return resolve(engine, flight, &receipt).await,
@@ -111,7 +112,7 @@ struct Pace {
     look_pause: Duration,
     look_pause_max: Duration,
     send_every: Duration,
-    sent: Instant,
+    send_due: Instant,
     stuck_after: Duration,
     stuck_after_blocks: u64,
     priced_at: Instant,
@@ -128,7 +129,7 @@ impl Pace {
             look_pause_max: (block_time / 2)
                 .clamp(Duration::from_millis(100), Duration::from_secs(2)),
             send_every: block_time * 2,
-            sent: now,
+            send_due: now + block_time * 2,
             // Chains that make blocks only for transactions make none while ours is too cheap.
             stuck_after: block_time * options.bump_after_blocks * 2,
             stuck_after_blocks: u64::from(options.bump_after_blocks),
@@ -143,12 +144,17 @@ impl Pace {
         pause
     }
 
-    fn is_send_due(&mut self) -> bool {
-        let due = self.sent.elapsed() >= self.send_every;
-        if due {
-            self.sent = Instant::now();
-        }
-        due
+    /// What did not arrive is repeated soon, what may have arrived not before it had its time.
+    fn sent(&mut self, sent: Sent) {
+        let wait = match sent {
+            Sent::Done => self.send_every,
+            Sent::Lost | Sent::Underpriced => self.send_every.min(RETRY),
+        };
+        self.send_due = Instant::now() + wait;
+    }
+
+    fn is_send_due(&self) -> bool {
+        Instant::now() >= self.send_due
     }
 
     fn is_stuck(&mut self, engine: &Engine) -> bool {
@@ -168,84 +174,6 @@ impl Pace {
 
 fn height(engine: &Engine) -> Option<u64> {
     engine.heads.borrow().map(|head| head.number)
-}
-
-/// What a node said to a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// It has it, or may have it, or nothing can be done about it now.
-    Done,
-    /// It wants more for it.
-    Underpriced,
-}
-
-async fn send_newest(engine: &Engine, flight: &InFlight) -> Sent {
-    let Some(attempt) = flight.attempts.last() else {
-        return Sent::Done;
-    };
-    let name = engine.name();
-    let tx_hash = attempt.tx_hash;
-    let Err(error) = engine.rpc.send_raw(attempt.raw_tx.expose()).await else {
-        return Sent::Done;
-    };
-    let RpcError::Refused { message, .. } = &error else {
-        let perhaps = error.may_have_been_sent();
-        warn!(chain = name, %tx_hash, error = %error, perhaps, "sent without an answer");
-        return Sent::Done;
-    };
-    match Complaint::of(message) {
-        Some(Complaint::Known) => Sent::Done,
-        Some(Complaint::Underpriced) => {
-            warn!(chain = name, %tx_hash, "the node wants a higher fee");
-            Sent::Underpriced
-        }
-        Some(Complaint::NoFunds) => {
-            if engine.lanes.set(flight.wallet, LaneState::OutOfGas) {
-                let wallet = flight.wallet;
-                error!(chain = name, %wallet, "the settlement wallet cannot pay: fund it");
-            }
-            Sent::Done
-        }
-        None => {
-            warn!(chain = name, %tx_hash, error = %error, "the node did not take a settlement");
-            Sent::Done
-        }
-    }
-}
-
-/// What nodes complain about, in the words of geth, erigon, nethermind, besu, reth and anvil.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Complaint {
-    /// They have it, or a block with its nonce, already: the receipt or the count tells which.
-    Known,
-    /// The fee is too low, by itself or to replace another.
-    Underpriced,
-    /// The wallet cannot pay for it.
-    NoFunds,
-}
-
-impl Complaint {
-    fn of(message: &str) -> Option<Self> {
-        const KNOWN: &[&str] = &[
-            "already known",
-            "already imported",
-            "already in",
-            "known transaction",
-            "nonce too low",
-        ];
-        const UNDERPRICED: &[&str] = &["underpriced", "less than block base fee", "fee too low"];
-        let message = message.to_ascii_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if says(KNOWN) {
-            Some(Self::Known)
-        } else if says(UNDERPRICED) {
-            Some(Self::Underpriced)
-        } else if says(&["insufficient funds", "insufficient balance"]) {
-            Some(Self::NoFunds)
-        } else {
-            None
-        }
-    }
 }
 
 /// The receipt of whichever attempt is in a block.
@@ -340,93 +268,6 @@ async fn send_predecessors(engine: &Engine, flight: &InFlight) {
     }
 }
 
-/// Adds an attempt with a higher fee, durable before it is sent. When everything it carries has
-/// expired, the attempt is an empty transfer that only uses up the nonce.
-async fn raise_fee(engine: &Engine, flight: &mut InFlight) -> bool {
-    let Some(wallet) = engine.wallet(flight.wallet) else {
-        return false;
-    };
-    let Some(draft) = bumped_draft(engine, wallet, flight).await else {
-        return false;
-    };
-    let (raw_tx, tx_hash) = wallet.sign(&draft);
-    let attempt = Attempt {
-        tx_hash,
-        raw_tx,
-        max_fee_per_gas: draft.max_fee_per_gas,
-        max_priority_fee_per_gas: draft.max_priority_fee_per_gas,
-        created_at: UnixMicros::now(),
-    };
-    match engine
-        .store
-        .settlement_attempt(flight.id, attempt.clone())
-        .await
-    {
-        Ok(()) => {
-            flight.attempts.push(attempt);
-            true
-        }
-        Err(error) => {
-            error!(chain = engine.name(), error = %error, "could not store a fee bump");
-            false
-        }
-    }
-}
-
-async fn bumped_draft(engine: &Engine, wallet: &Wallet, flight: &InFlight) -> Option<Draft> {
-    let last = flight.attempts.last()?;
-    let head = (*engine.heads.borrow())?;
-    let now = engine
-        .tips
-        .quote(&engine.options, &engine.rpc, head)
-        .await
-        .ok()?;
-    let expired = !flight.queued.is_empty()
-        && flight
-            .queued
-            .iter()
-            .all(|queued| queued.call.transfer.valid_before <= head.timestamp);
-    let last_fees = FeeQuote {
-        max_fee_per_gas: last.max_fee_per_gas,
-        max_priority_fee_per_gas: last.max_priority_fee_per_gas,
-    };
-    let bumped = match now {
-        Ok(now) => last_fees.bumped(now, engine.options.max_fee_per_gas),
-        Err(spike) => {
-            if engine.lanes.set(flight.wallet, LaneState::GasTooDear) {
-                warn!(chain = engine.name(), nonce = flight.nonce, error = %spike, "stuck");
-            }
-            None
-        }
-    };
-    let fees = match bumped {
-        Some(fees) => fees,
-        // At the cap nothing can be replaced, but what the node has dropped can still be filled in.
-        None if expired => last_fees,
-        None => return None,
-    };
-    let (to, data, gas_limit) = if expired {
-        (wallet.address(), Redacted::new(Vec::new()), EMPTY_GAS)
-    } else {
-        let sent = read_sent(last.raw_tx.expose())?;
-        (sent.to, sent.data, sent.gas_limit)
-    };
-    let FeeQuote {
-        max_fee_per_gas,
-        max_priority_fee_per_gas,
-    } = fees;
-    let (chain, nonce) = (engine.options.chain, flight.nonce);
-    Some(Draft {
-        chain,
-        nonce,
-        to,
-        data,
-        gas_limit,
-        max_fee_per_gas,
-        max_priority_fee_per_gas,
-    })
-}
-
 /// Another transaction used the nonce (somebody else uses the wallet's key): the settlement is
 /// closed, and what can still be settled goes under another nonce.
 async fn lost(engine: &Engine, flight: InFlight) -> Followed {
@@ -444,42 +285,5 @@ async fn lost(engine: &Engine, flight: InFlight) -> Followed {
     match closed {
         Some(()) => Followed::NonceLost(flight.queued),
         None => Followed::Stopped,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_are_told_apart_in_the_words_of_nodes() {
-        for (message, complaint) in [
-            ("already known", Some(Complaint::Known)),
-            ("AlreadyKnown", None),
-            (
-                "nonce too low: next nonce 5, tx nonce 4",
-                Some(Complaint::Known),
-            ),
-            ("Transaction already imported", Some(Complaint::Known)),
-            (
-                "replacement transaction underpriced",
-                Some(Complaint::Underpriced),
-            ),
-            (
-                "transaction underpriced: tip needed 1, tip permitted 0",
-                Some(Complaint::Underpriced),
-            ),
-            (
-                "max fee per gas less than block base fee: address 0x0",
-                Some(Complaint::Underpriced),
-            ),
-            (
-                "insufficient funds for gas * price + value",
-                Some(Complaint::NoFunds),
-            ),
-            ("invalid sender", None),
-        ] {
-            assert_eq!(Complaint::of(message), complaint, "{message}");
-        }
     }
 }

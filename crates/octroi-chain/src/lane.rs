@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octroi_claim::ClaimKey;
-use octroi_store::{Attempt, NewSettlement, OpenOutcome, SettlementState};
-use octroi_types::{Redacted, SettlementId, UnixMicros};
+use octroi_store::SettlementState;
+use octroi_types::{Address, Redacted, UnixMicros};
 use octroi_x402::Reason;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -18,10 +18,10 @@ use crate::options::TRANSACTION_GAS;
 use crate::outcome::SettleOutcome;
 use crate::queue::Queued;
 use crate::rebuild::rebuild;
-use crate::rpc::{BlockTag, RpcError};
+use crate::sequence::{Content, NotOpened, Sequence};
 use crate::simulate::simulate;
 use crate::status::LaneState;
-use crate::wallet::{Draft, Wallet};
+use crate::wallet::Wallet;
 
 /// How long a lane rests after something that time may heal.
 const REST: Duration = Duration::from_millis(500);
@@ -31,24 +31,18 @@ const BALANCE_AGE_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Lane {
     engine: Arc<Engine>,
     wallet: Wallet,
-    next_nonce: Option<u64>,
+    sequence: Sequence,
     /// Native balance in wei, as of when it was asked, less what was offered for gas since.
     balance: Option<(Instant, u128)>,
 }
 
-/// What goes into one transaction.
-struct Content {
-    to: octroi_types::Address,
-    data: Redacted<Vec<u8>>,
-    gas_limit: u64,
-}
-
 impl Lane {
-    pub(crate) const fn new(engine: Arc<Engine>, wallet: Wallet) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, wallet: Wallet) -> Self {
+        let sequence = Sequence::new(Arc::clone(&engine), wallet.clone());
         Self {
             engine,
             wallet,
-            next_nonce: None,
+            sequence,
             balance: None,
         }
     }
@@ -81,37 +75,33 @@ impl Lane {
         }
     }
 
-    async fn resume(&self) {
-        let chain = self.engine.options.chain;
-        let unfinished = self
-            .engine
-            .insist("unfinished settlements", || {
-                self.engine.store.settlements_unfinished(chain)
-            })
+    async fn resume(&mut self) {
+        let engine = Arc::clone(&self.engine);
+        let wallet = self.wallet.address();
+        let read = || engine.store.settlements_unfinished(engine.options.chain);
+        let unfinished = engine
+            .insist("unfinished settlements", read)
             .await
             .unwrap_or_default();
-        let ours = unfinished.into_iter().filter(|settlement| {
-            settlement.wallet == self.wallet.address() && settlement.state == SettlementState::Open
-        });
-        for settlement in ours {
+        for settlement in unfinished {
+            if settlement.wallet != wallet || settlement.state != SettlementState::Open {
+                continue;
+            }
             info!(
-                chain = self.engine.name(),
+                chain = engine.name(),
                 nonce = settlement.nonce,
                 "resuming a settlement"
             );
-            if let Some(flight) = rebuild(&self.engine, settlement).await {
+            if let Some(flight) = rebuild(&engine, settlement).await {
                 self.see_through(flight).await;
             }
         }
     }
 
-    async fn see_through(&self, flight: InFlight) -> bool {
-        match follow(&self.engine, flight).await {
-            Followed::Resolved | Followed::Stopped => true,
-            Followed::NonceLost(queued) => {
-                self.engine.send_again(queued).await;
-                false
-            }
+    async fn see_through(&mut self, flight: InFlight) {
+        if let Followed::NonceLost(queued) = follow(&self.engine, flight).await {
+            self.sequence.recount();
+            self.engine.send_again(queued).await;
         }
     }
 
@@ -195,10 +185,8 @@ impl Lane {
         let Ok(fees) = self.offer(content.gas_limit).await else {
             return self.unavailable(batch).await;
         };
-        if let Some(flight) = self.open(batch, fees).await
-            && !self.see_through(flight).await
-        {
-            self.next_nonce = None;
+        if let Some(flight) = self.open(batch, fees).await {
+            self.see_through(flight).await;
         }
     }
 
@@ -238,7 +226,7 @@ impl Lane {
         }
     }
 
-    async fn has_code(&self, account: octroi_types::Address) -> bool {
+    async fn has_code(&self, account: Address) -> bool {
         self.engine
             .rpc
             .code(account)
@@ -248,8 +236,14 @@ impl Lane {
 
     /// Simulates, and refuses what the chain would refuse.
     async fn try_out(&self, batch: Vec<Queued>) -> Vec<Queued> {
-        let deploys = batch.iter().any(|queued| queued.call.deployment.is_some());
-        if batch.is_empty() || !(self.engine.options.simulate || deploys) {
+        let options = &self.engine.options;
+        let is_wanted = match batch.as_slice() {
+            [] => return batch,
+            // Nobody's wallet is deployed for a payment that would fail.
+            [only] => options.simulate_single || only.call.deployment.is_some(),
+            _ => options.simulate,
+        };
+        if !is_wanted {
             return batch;
         }
         let calls: Vec<_> = batch.iter().map(|queued| &queued.call).collect();
@@ -295,10 +289,9 @@ impl Lane {
             self.unavailable(batch).await;
             return Vec::new();
         };
-        if let Ok(Some(flight)) = self.try_open(&content, fees, &[]).await
-            && !self.see_through(flight.with(Vec::new())).await
-        {
-            self.next_nonce = None;
+        if let Ok(opened) = self.sequence.open(&content, fees, &[]).await {
+            self.spend(fees.cost_max(content.gas_limit));
+            self.see_through(opened.with(Vec::new())).await;
         }
         let mut deployed = Vec::with_capacity(batch.len());
         for queued in batch {
@@ -348,151 +341,28 @@ impl Lane {
     /// Makes a batch durable, without those whose claims passed to somebody else.
     async fn open(&mut self, mut batch: Vec<Queued>, fees: FeeQuote) -> Option<InFlight> {
         while !batch.is_empty() {
-            match self.try_open(&self.content(&batch), fees, &batch).await {
-                Ok(Some(opened)) => return Some(opened.with(batch)),
-                Ok(None) => break,
-                Err(fenced) => batch = drop_fenced(batch, &fenced),
+            let content = self.content(&batch);
+            match self.sequence.open(&content, fees, &batch).await {
+                Ok(opened) => {
+                    self.spend(fees.cost_max(content.gas_limit));
+                    return Some(opened.with(batch));
+                }
+                Err(NotOpened::Fenced(fenced)) => batch = drop_fenced(batch, &fenced),
+                Err(NotOpened::Unavailable) => {
+                    self.unavailable(batch).await;
+                    self.engine.pause(REST).await;
+                    return None;
+                }
+                // The next start finds out what the store has.
+                Err(NotOpened::Stopped) => return None,
             }
-        }
-        if !batch.is_empty() {
-            self.unavailable(batch).await;
-            self.engine.pause(REST).await;
         }
         None
     }
 
-    /// Signs and makes durable, before anything is sent. The nonce is reserved by the same store
-    /// call that keeps the signed bytes: a signature that loses the nonce is never sent, and one
-    /// flush to disk is saved on every settlement. `None` if node or store cannot be asked; an error
-    /// names the claims that cannot be sent.
-    async fn try_open(
-        &mut self,
-        content: &Content,
-        fees: FeeQuote,
-        batch: &[Queued],
-    ) -> Result<Option<Opened>, Vec<ClaimKey>> {
-        let name = self.engine.options.name.clone();
-        loop {
-            let nonce = match self.nonce().await {
-                Ok(nonce) => nonce,
-                Err(error) => {
-                    warn!(chain = name, error = %error, "no nonce");
-                    return Ok(None);
-                }
-            };
-            let new = self.sign(content, fees, nonce, batch);
-            let opened = Opened {
-                id: new.id,
-                wallet: new.wallet,
-                nonce,
-                attempt: new.attempt.clone(),
-            };
-            match self.engine.store.settlement_open(new).await {
-                Ok(OpenOutcome::Opened) => {
-                    self.next_nonce = nonce.checked_add(1);
-                    if let Some((_, balance)) = &mut self.balance {
-                        *balance = balance.saturating_sub(fees.cost_max(content.gas_limit));
-                    }
-                    return Ok(Some(opened));
-                }
-                Ok(OpenOutcome::NonceTaken) => self.next_nonce = nonce.checked_add(1),
-                Ok(OpenOutcome::Fenced(keys)) => return Err(keys),
-                Err(error) => {
-                    error!(chain = name, error = %error, "the store takes no settlement");
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    fn sign(
-        &self,
-        content: &Content,
-        fees: FeeQuote,
-        nonce: u64,
-        batch: &[Queued],
-    ) -> NewSettlement {
-        let draft = Draft {
-            chain: self.engine.options.chain,
-            nonce,
-            to: content.to,
-            data: content.data.clone(),
-            gas_limit: content.gas_limit,
-            max_fee_per_gas: fees.max_fee_per_gas,
-            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
-        };
-        let (raw_tx, tx_hash) = self.wallet.sign(&draft);
-        NewSettlement {
-            id: SettlementId::generate(),
-            chain: draft.chain,
-            wallet: self.wallet.address(),
-            nonce,
-            attempt: Attempt {
-                tx_hash,
-                raw_tx,
-                max_fee_per_gas: fees.max_fee_per_gas,
-                max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
-                created_at: UnixMicros::now(),
-            },
-            claims: batch
-                .iter()
-                .map(|queued| (queued.call.transfer.claim, queued.call.transfer.epoch))
-                .collect(),
-        }
-    }
-
-    /// The next nonce: after the store's last for this wallet, and not below the chain's count.
-    async fn nonce(&mut self) -> Result<u64, RpcError> {
-        if let Some(nonce) = self.next_nonce {
-            return Ok(nonce);
-        }
-        let wallet = self.wallet.address();
-        let chain = self.engine.options.chain;
-        let counted = self
-            .engine
-            .rpc
-            .transaction_count(wallet, BlockTag::Pending)
-            .await?;
-        let used = self
-            .engine
-            .insist("nonces", || {
-                self.engine.store.settlement_nonce_max(chain, wallet)
-            })
-            .await
-            .flatten();
-        let nonce = used
-            .and_then(|nonce| nonce.checked_add(1))
-            .unwrap_or(0)
-            .max(counted);
-        self.next_nonce = Some(nonce);
-        Ok(nonce)
-    }
-}
-
-/// A settlement that is durable, before it is known what it carries.
-struct Opened {
-    id: SettlementId,
-    wallet: octroi_types::Address,
-    nonce: u64,
-    attempt: Attempt,
-}
-
-impl Opened {
-    fn with(self, mut queued: Vec<Queued>) -> InFlight {
-        for queued in &mut queued {
-            queued.sent = true;
-        }
-        let attempts = vec![self.attempt];
-        let Self {
-            id, wallet, nonce, ..
-        } = self;
-        InFlight {
-            id,
-            wallet,
-            nonce,
-            attempts,
-            queued,
-            is_new: true,
+    fn spend(&mut self, wei: u128) {
+        if let Some((_, balance)) = &mut self.balance {
+            *balance = balance.saturating_sub(wei);
         }
     }
 }

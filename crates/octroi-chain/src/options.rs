@@ -78,9 +78,13 @@ pub struct ChainOptions {
     pub erc6492_factories: Vec<Address>,
     /// The Multicall3 contract.
     pub multicall: Address,
-    /// Whether a transaction is simulated before it is sent, so that a payment that cannot succeed
-    /// is refused while nothing is public.
+    /// Whether a batch is simulated before it is sent, so that a payment that cannot succeed is
+    /// refused while nothing is public. What is not simulated is sent, reverts, and stays of unknown
+    /// fate until its window has ended.
     pub simulate: bool,
+    /// The same for a payment that travels alone. Under load few do, so this costs nothing where
+    /// calls are cheap.
+    pub simulate_single: bool,
     /// Blocks without inclusion before the fee is raised.
     pub bump_after_blocks: u32,
     /// How far apart `validBefore` and now must be when a settlement is sent.
@@ -108,6 +112,7 @@ impl ChainOptions {
             erc6492_factories: Vec::new(),
             multicall: MULTICALL3,
             simulate: true,
+            simulate_single: true,
             bump_after_blocks: 3,
             send_margin: Duration::from_secs(4),
             log_blocks_max: 2_000,

@@ -14,6 +14,7 @@ use octroi_egress::hop_by_hop;
 use octroi_policy::{CanonicalPath, Host, Target, Verdict};
 use octroi_telemetry::metrics::Surface;
 use octroi_types::{ErrorCode, RequestId};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body::GateBody;
@@ -64,10 +65,12 @@ pub struct Gate {
     surfaces: Arc<dyn Surfaces>,
     till: Till,
     tasks: TaskTracker,
+    joined: CancellationToken,
 }
 
 impl Gate {
-    /// Puts the data plane together. `tasks` is what shutdown waits for.
+    /// Puts the data plane together. `tasks` is what shutdown waits for; `joined` ends the
+    /// connections that were upgraded, which do not end by themselves.
     #[must_use]
     pub fn new(
         options: &GateOptions,
@@ -75,6 +78,7 @@ impl Gate {
         surfaces: Arc<dyn Surfaces>,
         payments: Payments,
         tasks: TaskTracker,
+        joined: CancellationToken,
     ) -> Self {
         let till = Till {
             payments,
@@ -90,6 +94,7 @@ impl Gate {
             surfaces,
             till,
             tasks,
+            joined,
         }
     }
 
@@ -278,7 +283,7 @@ impl Gate {
                 if let Some(client_side) = client_side
                     && answer.status() == http::StatusCode::SWITCHING_PROTOCOLS
                 {
-                    return upgrade::splice(&self.tasks, answer, client_side);
+                    return upgrade::splice(&self.tasks, &self.joined, answer, client_side);
                 }
                 let mut response = answer.map(GateBody::Origin);
                 forward::strip_response(response.headers_mut());

@@ -105,9 +105,9 @@ macro_rules! instruments {
 instruments! {
     /// What there is one of in a process.
     struct Gate [] {
-        /// Requests, when their answer is complete.
+        /// Requests, when the head of their answer is ready.
         requests: Counter [Surface, Outcome] = "octroi_requests_total",
-        /// Time from a request's head to the end of its answer.
+        /// Time from a request's head to the head of its answer.
         request_seconds: Durations [Surface] = "octroi_request_seconds",
         /// Answers that asked for a payment.
         unpaid: Counter [Unpaid] = "octroi_payment_required_total",
@@ -224,7 +224,7 @@ pub fn render() -> String {
     out
 }
 
-/// A request's answer is complete, `elapsed` after its head came.
+/// The head of a request's answer is ready, `elapsed` after the request's head came.
 pub fn request_finished(surface: Surface, outcome: Outcome, elapsed: Duration) {
     GATE.requests.at((surface, outcome)).add(1);
     GATE.request_seconds.at((surface,)).observe(elapsed);

@@ -57,6 +57,13 @@ impl Setup {
         self
     }
 
+    /// With more keys of `[server]`.
+    #[must_use]
+    pub fn server(mut self, toml: &str) -> Self {
+        self.world.server.push_str(toml);
+        self
+    }
+
     /// With more keys of the network.
     #[must_use]
     pub fn network(mut self, toml: &str) -> Self {
@@ -92,17 +99,30 @@ impl Setup {
         self
     }
 
-    /// Starts it.
-    pub async fn start(self) -> TestGate {
-        let (net, node) = (Arc::clone(&self.world.net), Arc::clone(&self.world.node));
-        let origin = self.world.origin.clone();
-        let mut setup = self;
-        let (running, store) = setup.run().await;
-        let client = running.client;
-        TestGate { net, node, origin, client, store, setup, running: Some(running) }
+    /// The way to the chain that it will have.
+    #[must_use]
+    pub fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.world.node)
     }
 
-    async fn run(&mut self) -> (Running, Arc<dyn Store>) {
+    /// Starts it.
+    pub async fn start(self) -> TestGate {
+        self.try_start().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts it, if it can.
+    ///
+    /// # Errors
+    /// Why it does not start, as an operator reads it.
+    pub async fn try_start(mut self) -> Result<TestGate, String> {
+        let (net, node) = (Arc::clone(&self.world.net), Arc::clone(&self.world.node));
+        let origin = self.world.origin.clone();
+        let (running, store) = self.run().await?;
+        let (client, running) = (running.client, Some(running));
+        Ok(TestGate { net, node, origin, client, store, setup: self, running })
+    }
+
+    async fn run(&mut self) -> Result<(Running, Arc<dyn Store>), String> {
         let text = self.world.configuration("http://127.0.0.1:9");
         let source = Source {
             file: "the test's configuration",
@@ -118,11 +138,11 @@ impl Setup {
         }
         let store = self.open(&loaded.config);
         options.store = Some(Arc::clone(&store));
-        let wired = wire(loaded.config, options).await.unwrap_or_else(|error| panic!("{error:#}"));
+        let wired = wire(loaded.config, options).await.map_err(|error| format!("{error:#}"))?;
         let client = Client { address: wired.local_addresses()[0] };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(wired.run(shutdown.clone()));
-        (Running { client, shutdown, task }, store)
+        Ok((Running { client, shutdown, task }, store))
     }
 
     fn open(&mut self, config: &Config) -> Arc<dyn Store> {
@@ -210,7 +230,7 @@ impl TestGate {
         if let Keep::Memory(store) = &mut self.setup.keep {
             *store = Arc::new(store.reopened());
         }
-        let (running, store) = self.setup.run().await;
+        let (running, store) = self.setup.run().await.unwrap_or_else(|error| panic!("{error}"));
         (self.client, self.store) = (running.client, store);
         self.running = Some(running);
     }

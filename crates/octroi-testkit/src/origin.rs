@@ -59,7 +59,12 @@ struct State {
 impl Origin {
     /// Starts on a free port, and answers `content` to everything.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Starts at an address, and answers `content` to everything.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let origin = Self {
             address: listener.local_addr().unwrap(),
             state: Arc::new(State {

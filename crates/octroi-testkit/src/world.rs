@@ -17,6 +17,8 @@ pub struct World {
     pub node: Arc<Node>,
     /// Where paid requests go.
     pub origin: Origin,
+    /// More keys of `[server]`.
+    pub server: String,
     /// More keys of `[network.base-sepolia]`.
     pub network: String,
     /// More sections, at the end of the file.
@@ -65,6 +67,7 @@ impl World {
             node: Node::new(net.devnet()),
             net,
             origin: Origin::start().await,
+            server: String::new(),
             network: String::new(),
             sections: String::new(),
             folder: tempfile::tempdir().unwrap(),
@@ -95,6 +98,7 @@ impl World {
             r#"[server]
 listen = ["127.0.0.1:0"]
 public_url = "http://127.0.0.1:8402"
+{server}
 
 [store]
 path = "octroi.db"
@@ -117,6 +121,7 @@ timeout_ms = 30000
 {sections}
 "#,
             key_files = key_files.join(", "),
+            server = self.server,
             network = self.network,
             origin = self.origin.address(),
             sections = self.sections,

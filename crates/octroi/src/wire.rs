@@ -11,6 +11,7 @@ mod surfaces;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -69,9 +70,15 @@ pub struct Wired {
     /// The configured store; none if the store is somebody else's to close.
     own_store: Option<Arc<SqliteStore>>,
     upkeep: Upkeep,
+    /// What requests began: it goes on when their clients have left.
+    exchanges: TaskTracker,
+    /// Ends connections that were upgraded.
+    joined: CancellationToken,
+    /// What runs without requests.
     tasks: TaskTracker,
-    /// Ends what runs in the background, after the last request was answered.
+    /// Ends it, after the last exchange.
     background: CancellationToken,
+    drain_timeout: Duration,
 }
 
 /// Builds everything and binds the listeners. Nothing is bound before the configuration is known
@@ -81,8 +88,8 @@ pub struct Wired {
 /// What of the configuration does not fit the machine: the store, a chain, an origin, a listener.
 pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired> {
     let WireOptions { local_nodes, store, trust_roots, payments, upkeep } = options;
-    let tasks = TaskTracker::new();
-    let background = CancellationToken::new();
+    let (exchanges, tasks) = (TaskTracker::new(), TaskTracker::new());
+    let (joined, background) = (CancellationToken::new(), CancellationToken::new());
     let (store, own_store) = match store {
         Some(store) => (store, None),
         None => {
@@ -107,7 +114,7 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         payments,
         Arc::clone(&store),
         chains.by_id.clone(),
-        tasks.clone(),
+        exchanges.clone(),
     );
     let catalogue = catalogue::build(&config, &chains, &egress)?;
     let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
@@ -118,11 +125,28 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         body_buffer_bytes: config.server.limits.body_buffer_bytes,
         body_bytes_max: config.server.limits.body_bytes_max,
     };
-    let gate =
-        Gate::new(&limits, catalogue, Arc::new(surfaces.clone()), payments, tasks.clone());
+    let gate = Gate::new(
+        &limits,
+        catalogue,
+        Arc::new(surfaces.clone()),
+        payments,
+        exchanges.clone(),
+        joined.clone(),
+    );
     let server = server::bind(&config, &egress)?;
     let handler = handler::GateHandler::new(gate, surfaces, &config.server);
-    Ok(Wired { server, handler, own_store, upkeep, tasks, background })
+    let drain_timeout = config.server.drain_timeout;
+    Ok(Wired {
+        server,
+        handler,
+        own_store,
+        upkeep,
+        exchanges,
+        joined,
+        tasks,
+        background,
+        drain_timeout,
+    })
 }
 
 fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
@@ -140,17 +164,23 @@ impl Wired {
 
     /// Answers requests until `shutdown`, then ends in order: no new connections, requests
     /// finish, exchanges and settlements that were begun are seen through, the store closes last.
+    /// What takes longer than the drain time-out is left to the recovery of the next start.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { server, handler, own_store, upkeep, tasks, background } = self;
-        tasks.spawn(upkeep.run(background.clone()));
+        let Self { server, handler, exchanges, tasks, background, .. } = self;
+        tasks.spawn(self.upkeep.run(background.clone()));
         let drained = server.serve(handler, shutdown).await;
         if drained.requests_aborted > 0 {
             warn!(requests = drained.requests_aborted, "the drain time-out cut requests off");
         }
+        self.joined.cancel();
+        exchanges.close();
+        if tokio::time::timeout(self.drain_timeout, exchanges.wait()).await.is_err() {
+            warn!(exchanges = exchanges.len(), "the drain time-out cut exchanges off");
+        }
         background.cancel();
         tasks.close();
         tasks.wait().await;
-        if let Some(store) = own_store {
+        if let Some(store) = self.own_store {
             store.close().await;
         }
         info!("stopped");

@@ -3,7 +3,13 @@
 
 mod buyers;
 mod chain;
+mod chain_faults;
+mod facilitating;
 mod gate_process;
 mod official_stack;
 mod origin;
+mod origin_failures;
 mod origins;
+mod outcome;
+mod race;
+mod remote_facilitator;

@@ -3,15 +3,17 @@
 
 use anyhow::Context as _;
 use octroi_interop::{
-    BUYERS, BaseSepolia, Buyer, FACILITATOR, Http, Order, PAID_PATH, PAYEE, PRICE, Service,
-    express_seller, express_seller_v1, express_stack, facilitator, fastapi_seller, sign_payments,
+    BUYERS, BaseSepolia, Buyer, FACILITATOR, Http, Order, PAID_PATH, PAYEE, PRICE, Seller, Service,
+    express_stack, facilitator, sign_payments,
 };
 
 #[tokio::test]
 async fn v2_clients_pay_the_express_seller() -> anyhow::Result<()> {
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = express_seller(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::Express
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     everyone_pays(&chain, &seller, &Buyer::V2).await
 }
 
@@ -19,7 +21,9 @@ async fn v2_clients_pay_the_express_seller() -> anyhow::Result<()> {
 async fn v2_clients_pay_the_fastapi_seller() -> anyhow::Result<()> {
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = fastapi_seller(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::FastApi
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     everyone_pays(&chain, &seller, &Buyer::V2).await
 }
 
@@ -27,7 +31,9 @@ async fn v2_clients_pay_the_fastapi_seller() -> anyhow::Result<()> {
 async fn the_v1_client_pays_the_v1_seller() -> anyhow::Result<()> {
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = express_seller_v1(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::ExpressV1
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     everyone_pays(&chain, &seller, &[Buyer::FetchV1]).await
 }
 
@@ -88,7 +94,9 @@ async fn everyone_pays(
 async fn a_request_without_payment_is_told_the_terms() -> anyhow::Result<()> {
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = express_seller(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::Express
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     let reply = Http::new()
         .get(&format!("{}{PAID_PATH}", seller.url()))
         .await?;
@@ -102,7 +110,9 @@ async fn a_request_without_payment_is_told_the_terms() -> anyhow::Result<()> {
 async fn a_buyer_without_money_is_refused_without_an_error_of_its_own() -> anyhow::Result<()> {
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = express_seller(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::Express
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     assert_eq!(chain.usdc.balance(FACILITATOR.address).await?, 0);
     for buyer in Buyer::V2 {
         let order = Order::get(FACILITATOR, seller.url(), PAID_PATH);
@@ -122,7 +132,9 @@ async fn one_payment_sent_at_once_several_times_is_settled_once() -> anyhow::Res
     const COPIES: usize = 10;
     let chain = BaseSepolia::start().await?;
     let facilitator = facilitator(&chain).await?;
-    let seller = express_seller(facilitator.url(), PAYEE.address).await?;
+    let seller = Seller::Express
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
     let order = Order::get(BUYERS[0], seller.url(), PAID_PATH);
     let payment = sign_payments(&order, 1).await?.remove(0);
     let url = format!("{}{PAID_PATH}", seller.url());

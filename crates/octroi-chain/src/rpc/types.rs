@@ -122,11 +122,16 @@ impl TransactionReceipt {
             return Ok(None);
         }
         let logs = value["logs"].as_array().ok_or(RpcError::Malformed)?;
+        let success = quantity(&value["status"])? == 1;
+        // What was reverted has logged nothing.
+        if !success && !logs.is_empty() {
+            return Err(RpcError::Malformed);
+        }
         Ok(Some(Self {
             tx_hash: hash(&value["transactionHash"])?,
             block_number: quantity(&value["blockNumber"])?,
             block_hash: hash(&value["blockHash"])?,
-            success: quantity(&value["status"])? == 1,
+            success,
             logs: logs.iter().map(Log::parse).collect::<Result<_, _>>()?,
         }))
     }

@@ -59,6 +59,7 @@ async fn one_bad_payment_does_not_spoil_the_others() {
         let bench = Bench::with(|net, options| {
             by_hand(net, options);
             options.simulate = simulate;
+            options.simulate_single = simulate;
         });
         let running = bench.start().await;
         let mut jobs = vec![bench.job(0).await];

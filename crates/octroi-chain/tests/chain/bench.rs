@@ -164,12 +164,25 @@ impl Bench {
         self.start_with(options).await.unwrap()
     }
 
+    /// On a store that is not as good as it seems.
+    pub(crate) async fn start_on(&self, store: Arc<dyn Store>) -> Running {
+        self.start_all(self.options.clone(), store).await.unwrap()
+    }
+
     async fn start_with(&self, options: ChainOptions) -> Result<Running, StartError> {
+        self.start_all(options, Arc::clone(&self.store) as _).await
+    }
+
+    pub(crate) async fn start_all(
+        &self,
+        options: ChainOptions,
+        store: Arc<dyn Store>,
+    ) -> Result<Running, StartError> {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let chain = Chain::start(
             options,
             Arc::clone(&self.node) as _,
-            Arc::clone(&self.store) as Arc<dyn Store>,
+            store,
             tasks.clone(),
             cancel.clone(),
         )
@@ -199,6 +212,10 @@ impl Bench {
         self.rpc("anvil_mine", json!([blocks]));
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the caller writes the parameters in place"
+    )]
     pub(crate) fn rpc(&self, method: &str, params: Value) -> Value {
         self.net
             .handle(method, &params)
@@ -553,6 +570,12 @@ pub(crate) fn settled(outcome: SettleOutcome) -> (Box<Claim>, Included) {
 /// A network that makes blocks only when it is told to.
 pub(crate) fn by_hand(net: &mut DevNetOptions, _: &mut ChainOptions) {
     net.block_time = BlockTime::Manual;
+}
+
+/// What cannot succeed is found out by sending it.
+pub(crate) fn unsimulated(_: &mut DevNetOptions, options: &mut ChainOptions) {
+    options.simulate = false;
+    options.simulate_single = false;
 }
 
 /// Who signed a raw transaction.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use octroi_chain::{Facilitator, FacilitatorOptions, SettleOutcome, Settler, StartError};
+use octroi_chain::{
+    ChainOptions, Facilitator, FacilitatorOptions, SettleOutcome, Settler, StartError,
+};
 use octroi_claim::PaymentState;
 use octroi_types::Redacted;
 use octroi_x402::facilitator::{FacilitatorRequest, SupportedResponse};
@@ -11,6 +13,7 @@ use octroi_x402::{Reason, SettleResponse, Version, WindowRules, verify_exact};
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, CHAIN, PAYEE, PRICE, Running, Signed, WINDOW, settled};
+use crate::flaky::{Failure, FlakyStore};
 use crate::http::{Reply, Request, Server, client};
 
 /// What the facilitator does when it is asked to settle.
@@ -287,6 +290,35 @@ async fn an_authorization_that_is_used_already_is_not_handed_on() {
     assert_eq!(bench.payment(key).await, PaymentState::Released);
     assert_eq!(remote.settle_count(), 0);
     running.kill().await;
+}
+
+#[tokio::test]
+async fn nothing_is_handed_on_that_is_not_durable() {
+    for failure in [Failure::Before, Failure::After] {
+        let bench = Arc::new(Bench::new());
+        let remote = Remote::start(&bench, Manner::Honest).await;
+        let store = FlakyStore::new(&bench.store, &[("claim_advance", failure)]);
+        let options = ChainOptions {
+            settler: remote.facilitator(),
+            ..bench.options.clone()
+        };
+        let running = bench.start_all(options, store as _).await.unwrap();
+        let job = bench.job(0).await;
+        let key = job.claim.key();
+        let outcome = running.chain.settle(job).await;
+        assert!(
+            matches!(outcome, SettleOutcome::Pending { tx_hash: None }),
+            "{outcome:?}"
+        );
+        assert_eq!(remote.settle_count(), 0);
+        // The caller may still release what was not written; what was is watched.
+        let state = match failure {
+            Failure::Before => PaymentState::Claimed,
+            Failure::After => PaymentState::Unknown,
+        };
+        assert_eq!(bench.payment(key).await, state);
+        running.kill().await;
+    }
 }
 
 #[tokio::test]

@@ -251,3 +251,39 @@ async fn a_nonce_taken_by_another_program_costs_a_new_nonce_and_nothing_else() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn at_the_cap_an_expired_nonce_is_filled_all_the_same() {
+    let bench = Bench::with(|net, options| {
+        impatient(net, options);
+        // Just what is offered first: nothing higher may follow.
+        options.max_fee_per_gas = 2 * GWEI;
+    });
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    let settling = bench.settling(&running, job);
+    assert_eq!(bench.opened().await.attempts[0].max_fee_per_gas, 2 * GWEI);
+    bench.pass(crate::bench::WINDOW + 1);
+    bench
+        .mine_until("the nonce is to be filled", || async {
+            (bench.opened().await.attempts.len() > 1).then_some(())
+        })
+        .await;
+    drop(lost);
+    let outcome = bench.outcome(settling).await;
+    assert!(
+        matches!(outcome, SettleOutcome::Reverted { .. }),
+        "{outcome:?}"
+    );
+    let attempts = bench.opened().await.attempts;
+    assert!(
+        attempts
+            .iter()
+            .all(|attempt| attempt.max_fee_per_gas <= 2 * GWEI)
+    );
+    assert_eq!(bench.nonce(wallet(0).address()), 1);
+    running.kill().await;
+}

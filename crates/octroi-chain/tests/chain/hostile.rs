@@ -6,14 +6,14 @@ use octroi_devnet::Contract;
 use octroi_x402::Reason;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, PAYEE, PRICE, settled};
+use crate::bench::{Bench, PAYEE, PRICE, settled, unsimulated};
 use crate::node::Fault;
 
 #[tokio::test]
 async fn a_reuse_that_does_not_revert_settles_nothing() {
     for simulate in [true, false] {
         let bench = Bench::with_token(Contract::SilentReuseToken, |_, options| {
-            options.simulate = simulate;
+            options.simulate_single = simulate;
         });
         let signed = bench.sign(0);
         bench.submit(&signed, 1);
@@ -62,9 +62,7 @@ async fn a_token_that_keeps_a_part_is_never_paid_with() {
 
 #[tokio::test]
 async fn a_token_that_burns_gas_burns_no_more_than_its_limit() {
-    let bench = Bench::with_token(Contract::GasBurnerToken, |_, options| {
-        options.simulate = false;
-    });
+    let bench = Bench::with_token(Contract::GasBurnerToken, unsimulated);
     let running = bench.start().await;
     let before = bench.wei(crate::bench::wallet(0).address());
     let outcome = running.chain.settle(bench.job(0).await).await;

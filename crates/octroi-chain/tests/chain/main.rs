@@ -1,10 +1,13 @@
 //! The engine against a real EVM in this process, with a node between them that fails when it is
 //! told to.
 
+#![cfg(test)]
+
 mod batch;
 mod bench;
 mod facilitator;
 mod fees;
+mod flaky;
 mod hostile;
 mod http;
 mod node;

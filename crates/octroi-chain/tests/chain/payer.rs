@@ -225,9 +225,9 @@ async fn a_wallet_is_deployed_by_an_allowed_factory_and_then_pays() {
 
 #[tokio::test]
 async fn a_wallet_is_not_deployed_for_a_payment_that_would_fail() {
-    let bench = Bench::with(|_, options| {
+    let bench = Bench::with(|net, options| {
         options.erc6492_factories = vec![FACTORY];
-        options.simulate = false;
+        crate::bench::unsimulated(net, options);
     });
     let wallet = SmartWallet::foresee(&bench, 0);
     let running = bench.start().await;

@@ -187,8 +187,7 @@ async fn a_node_that_denies_a_use_decides_nothing() {
     // It says that nothing was ever used, in single questions and in batches.
     let deny = |answer: Value| {
         let text = answer.as_str().unwrap().to_owned();
-        let mut words: Vec<String> = text[2..]
-            .as_bytes()
+        let mut words: Vec<String> = text.as_bytes()[2..]
             .chunks(64)
             .map(|word| String::from_utf8(word.to_vec()).unwrap())
             .collect();

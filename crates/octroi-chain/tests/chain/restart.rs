@@ -217,3 +217,98 @@ async fn a_chain_that_is_dropped_stops_by_itself() {
     assert!(settling.await.is_err());
     running.drop_chain().await;
 }
+
+#[tokio::test]
+async fn a_claim_that_passed_on_meanwhile_is_not_the_callers_any_more() {
+    let bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let settling = bench.settling(&running, job);
+    bench.opened().await;
+    // This node is taken for dead, and another one takes its claim over.
+    let later = UnixMicros::now().plus(std::time::Duration::from_secs(7_200));
+    let recovered = bench
+        .store
+        .claims_recover(NodeId(2), 10, later)
+        .await
+        .unwrap();
+    assert_eq!(recovered[0].epoch, 1);
+    let outcome = bench.outcome(settling).await;
+    assert!(
+        matches!(outcome, octroi_chain::SettleOutcome::Fenced),
+        "{outcome:?}"
+    );
+    // The money came all the same, and is the payer's credit now.
+    assert_eq!(bench.payment(key).await, PaymentState::Settled);
+    assert!(bench.stored(key).await.credit.is_some());
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_passed_on_is_sent_again_for_its_new_owner() {
+    let bench = Bench::with(by_hand);
+    let running = bench.start().await;
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    let settling = bench.settling(&running, job);
+    bench.opened().await;
+    let later = UnixMicros::now().plus(std::time::Duration::from_secs(7_200));
+    bench
+        .store
+        .claims_recover(NodeId(2), 10, later)
+        .await
+        .unwrap();
+    // Another program uses the wallet's nonce, so the payment needs another one.
+    bench.send(0, PAYEE, Vec::new());
+    bench.mine(1);
+    drop(lost);
+    bench
+        .mine_until("it is settled", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    assert_eq!(bench.tokens(PAYEE), PRICE);
+    drop(settling);
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn what_another_process_left_before_us_is_sent_by_us() {
+    // Two processes, one wallet, one store: their nonces interleave.
+    let bench = Bench::with(by_hand);
+    let mut other = Bench::with(by_hand);
+    other.net = Arc::clone(&bench.net);
+    other.node = crate::node::Node::new(Arc::clone(&bench.net), true);
+    other.store = Arc::clone(&bench.store);
+    let survivor = other.start().await;
+    let victim = bench.start().await;
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    let first = bench.job(0).await;
+    let first_key = first.claim.key();
+    drop(bench.settling(&victim, first));
+    assert_eq!(bench.opened().await.nonce, 0);
+    victim.kill().await;
+    drop(lost);
+
+    let second = bench.settling(&survivor, bench.job(1).await);
+    settled(bench.outcome(second).await);
+    assert_eq!(bench.tokens(PAYEE), 2 * PRICE);
+    let mut nonces: Vec<_> = bench
+        .unfinished()
+        .await
+        .iter()
+        .map(|row| row.nonce)
+        .collect();
+    nonces.sort_unstable();
+    assert_eq!(nonces, [0, 1]);
+    // Once the dead process's claim is recovered, the survivor finds out what became of it.
+    bench.lose(first_key).await;
+    bench.reaches(first_key, PaymentState::Settled).await;
+    survivor.kill().await;
+}

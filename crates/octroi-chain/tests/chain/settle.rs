@@ -11,7 +11,7 @@ use octroi_types::UnixMicros;
 use octroi_x402::Reason;
 use serde_json::json;
 
-use crate::bench::{Bench, PAYEE, PRICE, by_hand, payer_address, settled};
+use crate::bench::{Bench, PAYEE, PRICE, by_hand, payer_address, settled, unsimulated};
 use crate::node::{Fault, eventually};
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn an_authorization_used_before_its_claim_is_refused() {
 #[tokio::test]
 async fn an_authorization_used_before_its_claim_never_settles_it() {
     // Without a simulation the gate finds out when its own transaction has reverted.
-    let bench = Bench::with(|_, options| options.simulate = false);
+    let bench = Bench::with(unsimulated);
     let signed = bench.sign(0);
     bench.submit(&signed, 1);
     bench.wait_for_the_next_second().await;

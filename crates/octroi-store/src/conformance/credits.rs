@@ -237,6 +237,9 @@ pub async fn an_unknown_payment_holds_the_next_one_back(backend: &dyn Backend) {
     };
     suite.bring(&other, P::Unknown, W::Answered).await.unwrap();
 
+    let oldest = suite.store.claims_unknown(1).await.unwrap();
+    assert_eq!(oldest.as_slice(), std::slice::from_ref(&earlier));
+    assert_eq!(suite.store.claims_unknown(9).await.unwrap().len(), 2);
     let await_earlier = RefusedClaim::AwaitEarlier {
         earlier: earlier.key(),
     };

@@ -11,7 +11,10 @@ fn every_xtask_command_that_is_named_exists() {
         .output()
         .unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    let exists = |name: &str| help.lines().any(|line| line.trim().starts_with(&format!("{name} ")));
+    let exists = |name: &str| {
+        help.lines()
+            .any(|line| line.trim().starts_with(&format!("{name} ")))
+    };
     let mut named = 0;
     for page in pages() {
         for rest in page.text.split("cargo xtask ").skip(1) {

@@ -16,7 +16,10 @@ const REASONS_END: &str = "<!-- end of reasons -->\n";
 fn the_configuration_page_is_the_schema() {
     let text = octroi_config::reference();
     let note = "Written from the schema by `cargo xtask docs --write`.";
-    keep("docs/configuration.md", &format!("<!-- {note} -->\n\n{text}"));
+    keep(
+        "docs/configuration.md",
+        &format!("<!-- {note} -->\n\n{text}"),
+    );
 }
 
 #[test]
@@ -65,27 +68,21 @@ fn metrics_page() -> String {
          series. Values of `network` are CAIP-2 ids such as `eip155:8453`, and `wallet` is the \
          address of a settlement wallet.\n"
         .to_owned();
-    let sections: [(&str, fn(&MetricSpec) -> bool); 4] = [
-        ("The gate", |spec| {
-            spec.name.starts_with("octroi_") && spec.configured.is_empty()
-        }),
-        ("Each network", |spec| spec.configured == ["network"]),
-        ("Each settlement wallet", |spec| {
-            spec.configured == ["network", "wallet"]
-        }),
-        ("The process (Linux)", |spec| {
-            spec.name.starts_with("process_")
-        }),
-    ];
     let mut listed = 0;
-    for (title, belongs) in sections {
-        let specs = metrics::all().filter(|spec| belongs(spec));
+    for (title, prefix, configured) in [
+        ("The gate", "octroi_", &[][..]),
+        ("Each network", "octroi_", &["network"]),
+        ("Each settlement wallet", "octroi_", &["network", "wallet"]),
+        ("The process (Linux)", "process_", &[]),
+    ] {
         write!(
             page,
             "\n## {title}\n\n| metric | kind | labels | meaning |\n|---|---|---|---|\n"
         )
         .unwrap();
-        for spec in specs {
+        let here =
+            |spec: &&MetricSpec| spec.name.starts_with(prefix) && spec.configured == configured;
+        for spec in metrics::all().filter(here) {
             page.push_str(&metric_row(spec));
             listed += 1;
         }

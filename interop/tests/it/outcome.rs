@@ -1,0 +1,90 @@
+//! What a buyer may be told, and what must be true then.
+
+use octroi_interop::{Account, Market, Reply, eventually};
+
+/// The payment was sent and its fate is open. That is never a bill: the buyer would pay twice.
+pub(crate) fn is_pending(reply: &Reply) {
+    assert_eq!(reply.status, 503, "{:?}", reply.body);
+    assert_eq!(reply.code().as_deref(), Some("settlement_pending"));
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(reply.header("payment-required"), None);
+    let told = reply.decoded("payment-response").unwrap();
+    assert_eq!(told["success"], false);
+    assert_eq!(told["errorReason"], "settlement_pending");
+}
+
+/// Nothing was sent, and nothing will be: the same payment may come again.
+pub(crate) fn is_unavailable(reply: &Reply) {
+    assert_eq!(reply.status, 503, "{:?}", reply.body);
+    assert_eq!(reply.code().as_deref(), Some("settlement_unavailable"));
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(reply.header("payment-required"), None);
+    assert_eq!(reply.header("payment-response"), None);
+}
+
+/// The payment is refused for this reason, in both versions' words and with fresh terms.
+pub(crate) fn is_refused(reply: &Reply, reason: &str) {
+    assert_eq!(reply.status, 402, "{:?}", reply.body);
+    let terms = reply.decoded("payment-required").unwrap();
+    assert_eq!(terms["error"], reason);
+    assert_eq!(reply.json().unwrap()["error"], reason);
+}
+
+/// What the buyer paid for and did not get is a credit: once the fate of its payment is known, a fresh
+/// one for the same request is served from it and never sent. `earlier` transactions come before the two.
+pub(crate) async fn is_served_from_a_credit(
+    market: &Market,
+    account: Account,
+    path: &str,
+    earlier: usize,
+) -> anyhow::Result<()> {
+    let fresh = market.payment(account, path).await?;
+    let served = eventually("the credit", async || {
+        let reply = market.pay(path, &fresh).await?;
+        if reply.status == 503 {
+            is_pending(&reply);
+        }
+        Ok((reply.status != 503).then_some(reply))
+    })
+    .await?;
+    assert_eq!(served.status, 200, "{:?}", served.body);
+    let receipt = served.decoded("payment-response")?;
+    assert_eq!(
+        (&receipt["success"], &receipt["transaction"]),
+        (&true.into(), &"".into())
+    );
+    let records = market.concluded(earlier + 2).await?;
+    let [settled, covered] = &records[earlier..] else {
+        anyhow::bail!("{} transactions: {records:?}", records.len());
+    };
+    assert_eq!((&*settled.state, &*settled.payment), ("Failed", "settled"));
+    assert!(settled.refund_credit.is_some());
+    assert_eq!(covered.covered_by, settled.refund_credit);
+    assert_eq!(
+        (&*covered.state, &*covered.payment),
+        ("Completed", "covered")
+    );
+    Ok(())
+}
+
+/// The buyer got what it paid for: with its answer, or, where the settlement took longer than an answer
+/// waits, by coming again.
+pub(crate) async fn is_bought(
+    market: &Market,
+    account: Account,
+    path: &str,
+    reply: &Reply,
+) -> anyhow::Result<()> {
+    if reply.status == 503 {
+        is_pending(reply);
+        return is_served_from_a_credit(market, account, path, 0).await;
+    }
+    assert_eq!(reply.status, 200, "{:?}", reply.body);
+    assert_eq!(reply.decoded("payment-response")?["success"], true);
+    let records = market.concluded(1).await?;
+    assert_eq!(
+        (&*records[0].state, &*records[0].payment),
+        ("Completed", "settled")
+    );
+    Ok(())
+}
