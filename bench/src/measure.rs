@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::load::{Load, Outcome, Pace, Stop};
+use crate::process::ProcessId;
 use crate::report::Row;
 use crate::request::{Requests, Target};
 
@@ -116,58 +117,87 @@ impl Scale {
     };
 }
 
-/// Requests that are sent in a closed loop, and how often they have failed so far.
+/// Requests that are sent to one server in a closed loop, and what came of all of them so far.
 #[derive(Debug)]
 struct ClosedLoop {
+    target: Target,
     connections: usize,
     expected_status: u16,
+    /// The server's processes.
+    processes: Vec<ProcessId>,
     failures: u64,
+    /// Processor time of an answer in each run, in microseconds.
+    cpu_micros: Vec<f64>,
 }
 
 impl ClosedLoop {
-    const fn new(connections: usize, expected_status: u16) -> Self {
+    const fn new(
+        target: Target,
+        connections: usize,
+        expected_status: u16,
+        processes: Vec<ProcessId>,
+    ) -> Self {
         Self {
+            target,
             connections,
             expected_status,
+            processes,
             failures: 0,
+            cpu_micros: Vec::new(),
         }
     }
 
-    /// The same request for some time.
-    async fn run_for(&mut self, time: Duration, target: &Target) -> Result<Outcome> {
-        let request = target.get(&[]);
-        self.run(target, Requests::Same(request.into()), Stop::After(time))
-            .await
+    /// Sends the same request for some time. Returns how many good answers came in a second.
+    async fn run_for(&mut self, time: Duration) -> Result<f64> {
+        let request = self.target.get(&[]);
+        let outcome = self
+            .run(Requests::Same(request.into()), Stop::After(time))
+            .await?;
+        Ok(self.good_per_second(&outcome))
     }
 
-    /// Each of these requests once.
-    async fn run_all(&mut self, target: &Target, requests: Vec<Vec<u8>>) -> Result<Outcome> {
+    /// Sends each of these requests once. Returns how many good answers came in a second.
+    async fn run_all(&mut self, requests: Vec<Vec<u8>>) -> Result<f64> {
         let count = requests.len() as u64;
-        self.run(
-            target,
-            Requests::Distinct(requests.into()),
-            Stop::Count(count),
-        )
-        .await
+        let outcome = self
+            .run(Requests::Distinct(requests.into()), Stop::Count(count))
+            .await?;
+        Ok(self.good_per_second(&outcome))
     }
 
-    async fn run(&mut self, target: &Target, requests: Requests, stop: Stop) -> Result<Outcome> {
+    async fn run(&mut self, requests: Requests, stop: Stop) -> Result<Outcome> {
         let load = Load {
-            target: target.clone(),
+            target: self.target.clone(),
             requests,
             connections: NonZeroUsize::new(self.connections).unwrap_or(NonZeroUsize::MIN),
             threads: NonZeroUsize::MIN,
             pace: Pace::Closed,
             stop,
         };
+        let before = self.cpu_time()?;
         let outcome = load.run_blocking().await?;
+        let used = self.cpu_time()?.saturating_sub(before);
+        self.cpu_micros
+            .push(used.as_secs_f64() * 1e6 / (outcome.answered() as f64).max(1.0));
         self.failures += outcome.failures(self.expected_status);
         Ok(outcome)
     }
 
-    /// Answers with the expected status in a second.
     fn good_per_second(&self, outcome: &Outcome) -> f64 {
         let good = outcome.answered_with(self.expected_status) as f64;
         good / outcome.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    fn cpu_time(&self) -> Result<Duration> {
+        self.processes
+            .iter()
+            .map(|process| process.cpu_time())
+            .sum()
+    }
+
+    /// The processor times of all runs but the first, which warmed up.
+    fn counted_cpu(mut self) -> Vec<f64> {
+        self.cpu_micros.drain(..1.min(self.cpu_micros.len()));
+        self.cpu_micros
     }
 }

@@ -7,7 +7,6 @@ mod nginx;
 mod origin;
 
 use std::net::TcpListener;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use octroi_interop::{Http, Process, eventually};
@@ -17,8 +16,6 @@ pub use express::{Express, PAID_PATH as EXPRESS_PAID_PATH};
 pub use gate::{Gate, GateOptions, SITE_HOST};
 pub use nginx::Nginx;
 pub use origin::Origin;
-
-use crate::process::ProcessId;
 
 /// An address that nobody listens on, for servers that cannot say which one they took.
 fn free_address() -> Result<String> {
@@ -38,9 +35,4 @@ async fn ready(process: &Process, url: &str) -> Result<()> {
         // Matches no line, and so returns only once there will be no more.
         ended = process.line(|_| None::<()>) => ended,
     }
-}
-
-/// The processor time of several processes together.
-fn cpu_time(processes: &[ProcessId]) -> Result<Duration> {
-    processes.iter().map(|process| process.cpu_time()).sum()
 }

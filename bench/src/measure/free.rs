@@ -65,36 +65,26 @@ impl Proxies {
 /// As many requests as each can answer, and the processor time that they take.
 pub(super) async fn throughput(scale: &Scale) -> Result<Vec<Row>> {
     let proxies = Proxies::start().await?;
-    let (ours, theirs) = (proxies.through_gate()?, proxies.through_nginx()?);
-    let mut our_loop = ClosedLoop::new(CONNECTIONS.get(), 200);
-    let mut their_loop = ClosedLoop::new(CONNECTIONS.get(), 200);
-    let mut cpu = Rounds::default();
+    let (gate, nginx) = (&proxies.gate, &proxies.nginx);
+    let connections = CONNECTIONS.get();
+    let mut our_loop = ClosedLoop::new(
+        proxies.through_gate()?,
+        connections,
+        200,
+        vec![gate.process()],
+    );
+    let mut their_loop =
+        ClosedLoop::new(proxies.through_nginx()?, connections, 200, nginx.workers()?);
     let per_second = Rounds::in_turns(
         scale.rounds,
-        async || {
-            let before = proxies.gate.cpu_time()?;
-            let outcome = our_loop.run_for(scale.time, &ours).await?;
-            cpu.ours.push(micros_each(
-                proxies.gate.cpu_time()? - before,
-                outcome.answered(),
-            ));
-            Ok(our_loop.good_per_second(&outcome))
-        },
-        async || {
-            let before = proxies.nginx.cpu_time()?;
-            let outcome = their_loop.run_for(scale.time, &theirs).await?;
-            cpu.peer.push(micros_each(
-                proxies.nginx.cpu_time()? - before,
-                outcome.answered(),
-            ));
-            Ok(their_loop.good_per_second(&outcome))
-        },
+        async || our_loop.run_for(scale.time).await,
+        async || their_loop.run_for(scale.time).await,
     )
     .await?;
-    // The first turn of each warmed up.
+    let failures = our_loop.failures;
     let cpu = Rounds {
-        ours: cpu.ours.split_off(1),
-        peer: cpu.peer.split_off(1),
+        ours: our_loop.counted_cpu(),
+        peer: their_loop.counted_cpu(),
     };
     let row = |work, unit, rounds, goal| Row {
         work,
@@ -102,7 +92,8 @@ pub(super) async fn throughput(scale: &Scale) -> Result<Vec<Row>> {
         rounds,
         peer: Some("nginx".to_owned()),
         goal,
-        failures: our_loop.failures,
+        cpu_micros: Rounds::default(),
+        failures,
     };
     Ok(vec![
         row(
@@ -132,9 +123,8 @@ pub(super) async fn latency(scale: &Scale) -> Result<Vec<Row>> {
     let mut failures = 0;
     let mut slowest = f64::MAX;
     for target in &targets[1..] {
-        let mut full_load = ClosedLoop::new(CONNECTIONS.get(), 200);
-        let outcome = full_load.run_for(scale.time, target).await?;
-        slowest = slowest.min(outcome.per_second());
+        let mut full_load = ClosedLoop::new(target.clone(), CONNECTIONS.get(), 200, Vec::new());
+        slowest = slowest.min(full_load.run_for(scale.time).await?);
         failures += full_load.failures;
     }
     let rate = half(slowest)?;
@@ -160,6 +150,7 @@ pub(super) async fn latency(scale: &Scale) -> Result<Vec<Row>> {
         rounds,
         peer: Some("nginx".to_owned()),
         goal,
+        cpu_micros: Rounds::default(),
         failures,
     };
     Ok(vec![row("p50", p50, P50_GOAL), row("p99", p99, P99_GOAL)])
@@ -188,10 +179,6 @@ fn half(per_second: f64) -> Result<NonZeroU64> {
     // Through a duration, because that converts with checks, and to the nearest.
     let nanos = Duration::try_from_secs_f64(per_second / 2e9)?.as_nanos();
     NonZeroU64::new(nanos.try_into()?).context("nothing was answered at full load")
-}
-
-fn micros_each(cpu_time: Duration, requests: u64) -> f64 {
-    cpu_time.as_secs_f64() * 1e6 / (requests as f64).max(1.0)
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use anyhow::{Context as _, Result, ensure};
 use octroi_interop::BaseSepolia;
 
 use super::{ClosedLoop, Scale};
+use crate::load::Stop;
 use crate::open_connections::open_connections;
 use crate::payments::{Buyers, Signer};
 use crate::process::ProcessId;
 use crate::report::{Goal, Row, Unit};
+use crate::request::Requests;
 use crate::rounds::Rounds;
 use crate::server::{Gate, GateOptions, Origin};
 
@@ -49,6 +51,7 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
         },
         peer: None,
         goal,
+        cpu_micros: Rounds::default(),
         failures: 0,
     };
     let size = scale.download_bytes / 1_000_000;
@@ -81,9 +84,12 @@ async fn with_open_connections(gate: &Gate, count: usize) -> Result<f64> {
 async fn during_download(gate: &Gate, buyers: Buyers, bytes: u64) -> Result<f64> {
     let target = gate.site(&format!("/download?bytes={bytes}"))?;
     let signer = Signer::ask(target.clone(), buyers).await?;
-    let mut downloading = ClosedLoop::new(1, 200);
+    let mut downloading = ClosedLoop::new(target, 1, 200, vec![gate.process()]);
     gate.process().reset_peak()?;
-    let outcome = downloading.run_all(&target, signer.sign(1)?).await?;
+    let payment = signer.sign(1)?;
+    let outcome = downloading
+        .run(Requests::Distinct(payment.into()), Stop::Count(1))
+        .await?;
     ensure!(
         downloading.failures == 0,
         "the download failed: {:?}",

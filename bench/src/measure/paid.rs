@@ -21,12 +21,10 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
 
     let mut rows = Vec::new();
     for (connections, per_second) in GOALS {
-        let mut paying = ClosedLoop::new(connections, 200);
+        let processes = vec![gate.process()];
+        let mut paying = ClosedLoop::new(target.clone(), connections, 200, processes);
         let rounds = Rounds::alone(scale.rounds, async || {
-            let outcome = paying
-                .run_all(&target, signer.sign(scale.payments)?)
-                .await?;
-            Ok(paying.good_per_second(&outcome))
+            paying.run_all(signer.sign(scale.payments)?).await
         })
         .await?;
         rows.push(Row {
@@ -36,6 +34,10 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
             peer: None,
             goal: Goal::AtLeast(per_second),
             failures: paying.failures,
+            cpu_micros: Rounds {
+                ours: paying.counted_cpu(),
+                peer: Vec::new(),
+            },
         });
     }
     Ok(rows)

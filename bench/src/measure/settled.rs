@@ -34,23 +34,13 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
     let our_signer = Signer::ask(ours.clone(), buyers.clone()).await?;
     let their_signer = Signer::ask(theirs.clone(), buyers).await?;
 
-    let mut our_loop = ClosedLoop::new(IN_FLIGHT, 200);
-    let mut their_loop = ClosedLoop::new(IN_FLIGHT, 200);
+    let mut our_loop = ClosedLoop::new(ours, IN_FLIGHT, 200, vec![gate.process()]);
+    let mut their_loop = ClosedLoop::new(theirs, IN_FLIGHT, 200, vec![express.process()]);
     let (our_payments, their_payments) = scale.settlements;
     let rounds = Rounds::in_turns(
         scale.rounds,
-        async || {
-            let outcome = our_loop
-                .run_all(&ours, our_signer.sign(our_payments)?)
-                .await?;
-            Ok(our_loop.good_per_second(&outcome))
-        },
-        async || {
-            let outcome = their_loop
-                .run_all(&theirs, their_signer.sign(their_payments)?)
-                .await?;
-            Ok(their_loop.good_per_second(&outcome))
-        },
+        async || our_loop.run_all(our_signer.sign(our_payments)?).await,
+        async || their_loop.run_all(their_signer.sign(their_payments)?).await,
     )
     .await?;
     Ok(vec![Row {
@@ -60,5 +50,9 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
         peer: Some("Express".to_owned()),
         goal: GOAL,
         failures: our_loop.failures,
+        cpu_micros: Rounds {
+            ours: our_loop.counted_cpu(),
+            peer: their_loop.counted_cpu(),
+        },
     }])
 }

@@ -24,18 +24,12 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
     let ours = gate.site("/paid/report")?;
     let theirs = Target::parse(&format!("{}{EXPRESS_PAID_PATH}", express.url()))?;
 
-    let mut our_loop = ClosedLoop::new(CONNECTIONS, 402);
-    let mut their_loop = ClosedLoop::new(CONNECTIONS, 402);
+    let mut our_loop = ClosedLoop::new(ours, CONNECTIONS, 402, vec![gate.process()]);
+    let mut their_loop = ClosedLoop::new(theirs, CONNECTIONS, 402, vec![express.process()]);
     let rounds = Rounds::in_turns(
         scale.rounds,
-        async || {
-            let outcome = our_loop.run_for(scale.time, &ours).await?;
-            Ok(our_loop.good_per_second(&outcome))
-        },
-        async || {
-            let outcome = their_loop.run_for(scale.time, &theirs).await?;
-            Ok(their_loop.good_per_second(&outcome))
-        },
+        async || our_loop.run_for(scale.time).await,
+        async || their_loop.run_for(scale.time).await,
     )
     .await?;
     Ok(vec![Row {
@@ -45,5 +39,9 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
         peer: Some("Express".to_owned()),
         goal: GOAL,
         failures: our_loop.failures,
+        cpu_micros: Rounds {
+            ours: our_loop.counted_cpu(),
+            peer: their_loop.counted_cpu(),
+        },
     }])
 }

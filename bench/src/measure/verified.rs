@@ -23,6 +23,7 @@ pub(super) async fn measure(scale: &Scale) -> Result<Vec<Row>> {
         rounds,
         peer: Some("bare recovery".to_owned()),
         goal: GOAL,
+        cpu_micros: Rounds::default(),
         failures: 0,
     }])
 }

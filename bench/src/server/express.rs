@@ -7,6 +7,8 @@ use anyhow::{Result, ensure};
 use octroi_interop::{FACILITATOR, PAYEE, Service};
 use serde_json::Value;
 
+use crate::process::ProcessId;
+
 /// The path that it sells.
 pub const PAID_PATH: &str = octroi_interop::PAID_PATH;
 
@@ -35,6 +37,12 @@ impl Express {
     #[must_use]
     pub fn url(&self) -> &str {
         self.0.url()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.0.process.id())
     }
 
     /// The version of one of its npm packages.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use octroi_interop::{GATE_WALLET, PAYEE, Process};
@@ -75,14 +74,6 @@ impl Gate {
     #[must_use]
     pub fn process(&self) -> ProcessId {
         ProcessId(self.process.id())
-    }
-
-    /// The processor time that it has used.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        self.process().cpu_time()
     }
 
     /// Its version.

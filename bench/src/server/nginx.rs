@@ -11,7 +11,7 @@ use octroi_interop::{Http, eventually};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{cpu_time, free_address};
+use super::free_address;
 use crate::process::ProcessId;
 
 /// How long it may take to stop.
@@ -76,12 +76,12 @@ impl Nginx {
         &self.url
     }
 
-    /// The processor time that its workers have used.
+    /// The processes that do its work.
     ///
     /// # Errors
     /// When it has ended.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        cpu_time(&ProcessId(self.child.id()).children()?)
+    pub fn workers(&self) -> Result<Vec<ProcessId>> {
+        ProcessId(self.child.id()).children()
     }
 
     /// Its version, such as `1.22.1`.

@@ -125,13 +125,13 @@ impl FacilitatorDesk {
         match tokio::time::timeout(wait, chain.settle(job)).await {
             Ok(SettleOutcome::Settled { claim, .. }) => self.collect(order, &claim).await,
             Ok(SettleOutcome::Refused { reason }) => order.failed(reason, None),
-            Ok(SettleOutcome::Reverted { reason }) => order.failed(reason, None),
             Ok(SettleOutcome::Unavailable) => order.failed(Reason::UnexpectedSettleError, None),
             Ok(SettleOutcome::Fenced) => order.failed(Reason::DuplicateSettlement, None),
             Ok(SettleOutcome::Pending { tx_hash }) => {
                 order.failed(Reason::SettlementPending, tx_hash)
             }
-            Err(_) => match self.claimed(order.key()).await {
+            // What reverted may still be settled by anybody until its window has ended.
+            Ok(SettleOutcome::Reverted { .. }) | Err(_) => match self.claimed(order.key()).await {
                 Ok(Some(claim)) => order.failed(Reason::SettlementPending, claim.tx_hash),
                 Ok(None) | Err(_) => order.failed(Reason::SettlementPending, None),
             },

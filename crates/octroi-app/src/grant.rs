@@ -147,7 +147,18 @@ impl Grant {
             }
             Ok(SettleOutcome::Reverted { reason }) => {
                 self.reload().await?;
-                Err(SettleFailure::Refused(reason))
+                // While anybody may still send the authorization its fate is open, whatever became
+                // of this attempt: a bill would have the buyer pay twice (money rule 16).
+                match self.claim.payment {
+                    PaymentState::Broadcast | PaymentState::Unknown => {
+                        Err(SettleFailure::Pending { tx_hash: self.claim.tx_hash })
+                    }
+                    PaymentState::Settled => Ok(()),
+                    PaymentState::Claimed
+                    | PaymentState::Failed
+                    | PaymentState::Covered
+                    | PaymentState::Released => Err(SettleFailure::Refused(reason)),
+                }
             }
             Ok(SettleOutcome::Fenced) => {
                 self.finished = true;

@@ -1,12 +1,12 @@
 //! Claims of unknown fate: what the chain tells about them (money rules 16 and 17).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use octroi_claim::ClaimKey;
 use octroi_store::{Fact, FactOutcome, Inclusion};
-use octroi_types::UnixMicros;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -24,6 +24,9 @@ const ROUND_MIN: Duration = Duration::from_millis(100);
 const ROUND_MAX: Duration = Duration::from_secs(5);
 /// A search of logs that told nothing is repeated after ever longer pauses.
 const SEARCH_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// How many claims are searched for at once.
+const SEARCHES: usize = 16;
 
 /// When the logs are searched again for a claim.
 struct Patience {
@@ -66,28 +69,31 @@ impl Reconciler {
 
     async fn round(&mut self) -> Result<(), RpcError> {
         let transfers = self.unknown().await;
-        self.patience
-            .retain(|key, _| transfers.iter().any(|transfer| transfer.claim == *key));
+        let known: HashSet<_> = transfers.iter().map(|transfer| transfer.claim).collect();
+        self.patience.retain(|key, _| known.contains(key));
         if transfers.is_empty() || !self.is_right_chain().await? {
             return Ok(());
         }
         let engine = Arc::clone(&self.engine);
         let finalized = engine.rpc.block(BlockTag::Finalized).await.ok().flatten();
         let states = authorizations_used(&engine, &transfers).await?;
-        for (transfer, used) in transfers.iter().zip(states) {
-            let learned = match used {
-                Some(true) => self.used(transfer, finalized).await,
-                Some(false) => self.unused(transfer, finalized).await,
-                None => Ok(None),
-            };
-            match learned {
-                Ok(Some(fact)) => self.learn(transfer, fact).await,
-                Ok(None) => {}
-                Err(error) => {
-                    warn!(chain = engine.name(), error = %error, "cannot tell a claim's fate yet");
-                }
+        let mut searches = Vec::new();
+        for (transfer, state) in transfers.into_iter().zip(states) {
+            let Some(is_used) = state else { continue };
+            let is_past = finalized.is_some_and(|head| head.timestamp >= transfer.valid_before);
+            if (is_used || is_past) && self.is_search_due(&transfer) {
+                searches.push((transfer, is_used));
             }
         }
+        let search = |(transfer, is_used)| search(&engine, transfer, is_used, finalized);
+        let searching = stream::iter(searches)
+            .map(search)
+            .buffer_unordered(SEARCHES);
+        let learned: Vec<_> = searching
+            .filter_map(async |learned| learned)
+            .collect()
+            .await;
+        self.learn(learned).await;
         Ok(())
     }
 
@@ -118,67 +124,6 @@ impl Reconciler {
         Ok(right)
     }
 
-    /// The authorization was used: by whom decides.
-    async fn used(
-        &mut self,
-        transfer: &Transfer,
-        finalized: Option<BlockHead>,
-    ) -> Result<Option<Fact>, RpcError> {
-        if !self.is_search_due(transfer) {
-            return Ok(None);
-        }
-        match locate(&self.engine, transfer).await? {
-            Some(Use::Ours {
-                inclusion,
-                log_index,
-            }) => Ok(Some(Fact::Settled {
-                inclusion,
-                log_index,
-            })),
-            Some(Use::Foreign { inclusion }) => {
-                let is_final = match finalized {
-                    Some(finalized) => self.is_in(inclusion, finalized).await?,
-                    None => false,
-                };
-                Ok(is_final.then_some(Fact::Failed))
-            }
-            Some(Use::None | Use::Hidden) | None => Ok(None),
-        }
-    }
-
-    /// Unused now. It has failed when it can never be used: a final block is past its window, it is
-    /// unused there, and no log speaks against it.
-    async fn unused(
-        &mut self,
-        transfer: &Transfer,
-        finalized: Option<BlockHead>,
-    ) -> Result<Option<Fact>, RpcError> {
-        let Some(finalized) = finalized.filter(|head| head.timestamp >= transfer.valid_before)
-        else {
-            return Ok(None);
-        };
-        if !self.is_search_due(transfer) {
-            return Ok(None);
-        }
-        let tag = BlockTag::Number(finalized.number);
-        if authorization_used(&self.engine, transfer, tag).await?
-            || locate(&self.engine, transfer).await?.is_some()
-        {
-            return Ok(None);
-        }
-        Ok(Some(Fact::Failed))
-    }
-
-    /// Whether a block is in the chain that ends with a final block.
-    async fn is_in(&self, inclusion: Inclusion, finalized: BlockHead) -> Result<bool, RpcError> {
-        if inclusion.block_number > finalized.number {
-            return Ok(false);
-        }
-        let tag = BlockTag::Number(inclusion.block_number);
-        let block = self.engine.rpc.block(tag).await?;
-        Ok(block.is_some_and(|block| block.hash == inclusion.block_hash))
-    }
-
     fn is_search_due(&mut self, transfer: &Transfer) -> bool {
         let now = Instant::now();
         let first_pause = self.round_pause();
@@ -198,27 +143,112 @@ impl Reconciler {
         true
     }
 
-    async fn learn(&mut self, transfer: &Transfer, fact: Fact) {
+    async fn learn(&mut self, learned: Vec<(Transfer, Fact)>) {
+        if learned.is_empty() {
+            return;
+        }
         let engine = &self.engine;
-        let write = || {
-            engine
-                .store
-                .facts_apply(vec![(transfer.claim, fact)], UnixMicros::now())
-        };
-        let outcomes = engine.insist("a reconciled claim", write).await;
-        let Some([FactOutcome::Applied(_)]) = outcomes.as_deref() else {
+        let facts = learned
+            .iter()
+            .map(|(transfer, fact)| (transfer.claim, *fact))
+            .collect();
+        let Some(outcomes) = engine.learn(facts).await else {
             return;
         };
-        self.patience.remove(&transfer.claim);
-        match fact {
-            Fact::Settled { inclusion, .. } => {
-                info!(chain = engine.name(), tx_hash = %inclusion.tx_hash, "an unknown claim settled");
-                let subject = Subject::Claim(*transfer);
-                engine.watch(Watched::new(subject, inclusion.into()));
+        for ((transfer, fact), outcome) in learned.into_iter().zip(outcomes) {
+            if !matches!(outcome, FactOutcome::Applied(_)) {
+                continue;
             }
-            Fact::Failed | Fact::Unknown | Fact::Vanished | Fact::NotSent => {
-                info!(chain = engine.name(), "an unknown claim has failed");
+            self.patience.remove(&transfer.claim);
+            match fact {
+                Fact::Settled { inclusion, .. } => {
+                    let tx_hash = inclusion.tx_hash;
+                    info!(chain = engine.name(), %tx_hash, "an unknown claim is settled");
+                    let subject = Subject::Claim(transfer);
+                    engine.watch(Watched::new(subject, inclusion.into()));
+                }
+                Fact::Failed | Fact::Unknown | Fact::Vanished | Fact::NotSent => {
+                    info!(chain = engine.name(), "an unknown claim has failed");
+                }
             }
         }
     }
+}
+
+/// What the chain tells about a claim, if it tells.
+async fn search(
+    engine: &Engine,
+    transfer: Transfer,
+    is_used: bool,
+    finalized: Option<BlockHead>,
+) -> Option<(Transfer, Fact)> {
+    let learned = if is_used {
+        used(engine, &transfer, finalized).await
+    } else {
+        unused(engine, &transfer, finalized).await
+    };
+    match learned {
+        Ok(fact) => fact.map(|fact| (transfer, fact)),
+        Err(error) => {
+            warn!(chain = engine.name(), error = %error, "cannot tell a claim's fate yet");
+            None
+        }
+    }
+}
+
+/// The authorization was used: by whom decides.
+async fn used(
+    engine: &Engine,
+    transfer: &Transfer,
+    finalized: Option<BlockHead>,
+) -> Result<Option<Fact>, RpcError> {
+    match locate(engine, transfer).await? {
+        Some(Use::Ours {
+            inclusion,
+            log_index,
+        }) => Ok(Some(Fact::Settled {
+            inclusion,
+            log_index,
+        })),
+        Some(Use::Foreign { inclusion }) => {
+            let is_final = match finalized {
+                Some(finalized) => is_in(engine, inclusion, finalized).await?,
+                None => false,
+            };
+            Ok(is_final.then_some(Fact::Failed))
+        }
+        Some(Use::None | Use::Hidden) | None => Ok(None),
+    }
+}
+
+/// Unused now. It has failed when it can never be used: a final block is past its window, it is
+/// unused there, and no log speaks against it.
+async fn unused(
+    engine: &Engine,
+    transfer: &Transfer,
+    finalized: Option<BlockHead>,
+) -> Result<Option<Fact>, RpcError> {
+    let Some(finalized) = finalized.filter(|head| head.timestamp >= transfer.valid_before) else {
+        return Ok(None);
+    };
+    let tag = BlockTag::Number(finalized.number);
+    let is_used = authorization_used(engine, transfer, tag).await?
+        || locate(engine, transfer).await?.is_some();
+    Ok((!is_used).then_some(Fact::Failed))
+}
+
+/// Whether a block is in the chain that ends with a final block.
+async fn is_in(
+    engine: &Engine,
+    inclusion: Inclusion,
+    finalized: BlockHead,
+) -> Result<bool, RpcError> {
+    if inclusion.block_number > finalized.number {
+        return Ok(false);
+    }
+    let block = engine
+        .rpc
+        .block(BlockTag::Number(inclusion.block_number))
+        .await?;
+    Ok(block.is_some_and(|block| block.hash == inclusion.block_hash))
 }

@@ -30,7 +30,11 @@ pub(crate) async fn send_newest(engine: &Engine, flight: &InFlight) -> Sent {
     };
     let RpcError::Refused { message, .. } = &error else {
         warn!(chain = name, %tx_hash, error = %error, "sent without an answer");
-        return if error.may_have_been_sent() { Sent::Done } else { Sent::Lost };
+        return if error.may_have_been_sent() {
+            Sent::Done
+        } else {
+            Sent::Lost
+        };
     };
     match Complaint::of(message) {
         Some(Complaint::Known) => Sent::Done,

@@ -21,6 +21,7 @@ use tracing::warn;
 use crate::answers::{AnswerMemory, Recorder};
 use crate::body::{BoxError, DigestMismatch, GateBody, PaidSender, paid_body};
 use crate::bound_body::{self, BoundBody};
+use crate::forward::Ask;
 use crate::sale::Sale;
 use crate::{caching, cors, forward, measure, refused, respond};
 
@@ -147,13 +148,17 @@ impl Exchange {
 
     fn origin_request(&self, body: RequestBody) -> Option<Request<RequestBody>> {
         let sale = &self.sale;
+        let ask = Ask {
+            method: self.parts.method.clone(),
+            path: &sale.path,
+            query: sale.query.as_deref(),
+            websocket: false,
+        };
         forward::request(
             &sale.origin,
-            &self.parts,
-            &sale.path,
-            sale.query.as_deref(),
+            ask,
+            self.parts.headers.clone(),
             &sale.caller,
-            false,
             body,
         )
     }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue};
-use http::request::Parts;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use octroi_egress::{RequestBody, hop_by_hop};
 use octroi_types::RequestId;
 use octroi_x402::header;
@@ -39,18 +38,25 @@ pub(crate) struct Caller {
     pub(crate) request: RequestId,
 }
 
-/// Builds the request for the origin: `path` is canonical and `query` is passed as it came.
-/// `websocket` keeps what a switch to that protocol needs.
+/// What is asked of an origin.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
+    /// Canonical, without the origin's prefix.
+    pub(crate) path: &'a str,
+    /// As it came.
+    pub(crate) query: Option<&'a str>,
+    /// Keeps what a switch to that protocol needs.
+    pub(crate) websocket: bool,
+}
+
+/// Builds the request for the origin from the client's headers.
 pub(crate) fn request(
     origin: &Origin,
-    parts: &Parts,
-    path: &str,
-    query: Option<&str>,
+    ask: Ask<'_>,
+    mut headers: HeaderMap,
     caller: &Caller,
-    websocket: bool,
     body: RequestBody,
 ) -> Option<Request<RequestBody>> {
-    let mut headers = parts.headers.clone();
     hop_by_hop::strip_request(&mut headers);
     strip_request(&mut headers, origin.passes_authorization);
     for (name, value) in &origin.credentials {
@@ -69,12 +75,12 @@ pub(crate) fn request(
         X_REQUEST_ID,
         HeaderValue::try_from(caller.request.to_string()).ok()?,
     );
-    if websocket {
+    if ask.websocket {
         hop_by_hop::set_websocket_upgrade(&mut headers);
     }
     let mut request = Request::new(body);
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = target(origin, path, query)?;
+    *request.method_mut() = ask.method;
+    *request.uri_mut() = target(origin, ask.path, ask.query)?;
     *request.headers_mut() = headers;
     Some(request)
 }

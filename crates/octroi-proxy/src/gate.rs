@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use octroi_app::Payments;
@@ -20,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::body::GateBody;
 use crate::bound_body::{self, BodyLimits, BodyRefused};
 use crate::catalogue::{Catalogue, Service, Site};
-use crate::forward::{self, Caller};
+use crate::forward::{self, Ask, Caller};
 use crate::sale::{Sale, Till};
 use crate::{cors, measure, respond, upgrade};
 
@@ -174,7 +175,7 @@ impl Gate {
         client: ClientInfo,
     ) -> Response<GateBody> {
         let raw = raw_target(&request);
-        let target = match Target::parse(&raw) {
+        let target = match Target::parse(raw.as_str()) {
             Ok(target) => target,
             Err(error) => {
                 let message = error.to_string();
@@ -198,7 +199,7 @@ impl Gate {
         client: ClientInfo,
     ) -> Response<GateBody> {
         let raw = raw_target(&request);
-        let target = match Target::parse(&raw) {
+        let target = match Target::parse(raw.as_str()) {
             Ok(target) => target,
             Err(error) => {
                 let message = error.to_string();
@@ -233,7 +234,7 @@ impl Gate {
             }
             Verdict::Free(_) | Verdict::Passed => {
                 let (path, query) = (target.path, target.query);
-                self.pass(&site, &path, query, request, &caller).await
+                Box::pin(self.pass(&site, &path, query, request, &caller)).await
             }
             Verdict::MethodNotAllowed(route) => {
                 let allow = route.value.as_ref().map(|paywall| paywall.allow.clone());
@@ -265,15 +266,13 @@ impl Gate {
                 return respond::error(code, message, caller.request);
             }
         };
-        let forwarded = forward::request(
-            &site.origin,
-            &parts,
-            path.as_str(),
+        let ask = Ask {
+            method: parts.method,
+            path: path.as_str(),
             query,
-            caller,
             websocket,
-            body,
-        );
+        };
+        let forwarded = forward::request(&site.origin, ask, parts.headers, caller, body);
         let Some(forwarded) = forwarded else {
             let message = "The request cannot be put to the origin.";
             return respond::error(ErrorCode::BadRequest, message, caller.request);
@@ -357,11 +356,10 @@ fn caller(host: HeaderValue, client: ClientInfo) -> Caller {
     }
 }
 
-fn raw_target<B>(request: &Request<B>) -> String {
-    match request.uri().path_and_query() {
-        Some(target) => target.as_str().to_owned(),
-        None => "/".to_owned(),
-    }
+/// The target as it came; shares the request's memory.
+fn raw_target<B>(request: &Request<B>) -> PathAndQuery {
+    let target = request.uri().path_and_query().cloned();
+    target.unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 /// The method that a preflight announces.

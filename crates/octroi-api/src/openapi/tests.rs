@@ -104,7 +104,7 @@ async fn ask(surfaces: &Router, method: Method, path: &str, token: &str, body: &
 
 /// The example payments, as requests to a facilitator.
 fn facilitator_bodies(document: &Value) -> Vec<String> {
-    let body = &document["paths"]["/facilitator/verify"]["post"]["requestBody"];
+    let body = &document["components"]["requestBodies"]["Facilitator"];
     let examples = &body["content"]["application/json"]["examples"];
     let examples = examples.as_object().unwrap().values();
     examples

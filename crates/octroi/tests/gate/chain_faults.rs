@@ -76,10 +76,8 @@ async fn a_node_that_is_down_before_a_claim_charges_nothing() {
 
 #[tokio::test]
 async fn a_node_that_is_down_before_the_settlement_is_sent_releases_the_claim() {
-    let gate = TestGate::start().await;
     for path in [ITEM, FIRST] {
-        let hold = Hold::new();
-        gate.origin.answer(Reply::ok("content").held(&hold));
+        let gate = TestGate::start().await;
         let request = Request::get(path);
         let paid = gate.sign(&gate.net.buyer(), &request).await.on(request);
         // What is asked before a claim still works.
@@ -87,14 +85,13 @@ async fn a_node_that_is_down_before_the_settlement_is_sent_releases_the_claim() 
             let simulates = method == "eth_call" && !params.to_string().contains("0x70a08231");
             (SENDS.contains(&method) || simulates).then_some(Fault::Unreachable)
         });
-        hold.release();
         let answer = gate.send(&paid).await;
         assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()), "{path}");
         assert_eq!(gate.paid_units(), 0);
         drop(down);
         assert_eq!(gate.send(&paid).await.status, 200);
+        assert_eq!(gate.finish().await.states(), [RELEASED, SERVED]);
     }
-    gate.finish().await;
 }
 
 #[tokio::test]
@@ -286,11 +283,14 @@ async fn gas_above_the_cap_sends_nothing_and_the_same_payment_may_come_again() {
     let answer = connection.answer().await;
     assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()));
     assert_eq!(gate.node.count("eth_sendRawTransaction"), 0);
-    // While it lasts nothing is sold, and no origin is called for nothing.
-    let calls = gate.origin.calls();
-    let answer = gate.send(&paid).await;
-    assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()));
-    assert_eq!(gate.origin.calls(), calls);
+    // Once every wallet has seen it, no origin is called in vain.
+    eventually("nothing is sold", async || {
+        let calls = gate.origin.calls();
+        let answer = gate.send(&paid).await;
+        assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()));
+        (gate.origin.calls() == calls).then_some(())
+    })
+    .await;
     spike(&gate, None);
     eventually("the gate sells again", async || {
         (gate.send(&paid).await.status == 200).then_some(())
@@ -336,6 +336,32 @@ fn without_logs(mut receipt: Value) -> Value {
         receipt["logs"] = json!([]);
     }
     receipt
+}
+
+#[tokio::test]
+async fn a_transaction_that_reverts_leaves_the_payment_pending_until_its_window_has_ended() {
+    let gate = Setup::on(Net::by_hand()).await.start().await;
+    let (buyer, request) = (gate.net.buyer(), Request::get(ITEM));
+    let payment = gate.sign(&buyer, &request).await;
+    let paid = payment.on(request);
+    let mut connection = gate.client.connect().await;
+    connection.send(&paid).await;
+    eventually("it is sent", async || {
+        (gate.node.count("eth_sendRawTransaction") > 0).then_some(())
+    })
+    .await;
+    // The payer's money goes elsewhere in the same block, and before.
+    stranger::empty_purse_in_next_block(&gate.net, &buyer);
+    let answer = connection.answer().await;
+    pending(&answer);
+    assert_eq!(gate.paid_units(), 0);
+    // The payer gets money again: whoever has the authorization can still send it.
+    gate.net.devnet().fund(buyer.address, octroi_testkit::amount(PRICE), 0).unwrap();
+    pending(&gate.send(&paid).await);
+    gate.net.pass(600);
+    gate.books_say("it has failed", |books| books.only().payment == PaymentState::Failed).await;
+    assert_eq!(gate.send(&paid).await.status, 402);
+    gate.finish().await;
 }
 
 #[tokio::test]

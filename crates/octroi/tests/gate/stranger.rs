@@ -2,7 +2,7 @@
 
 use alloy_consensus::{SignableTransaction as _, TxEip1559};
 use alloy_eips::eip2718::Encodable2718 as _;
-use octroi_testkit::{CHAIN, Net, Payment, TOKEN};
+use octroi_testkit::{Buyer, CHAIN, Net, Payment, TOKEN};
 use octroi_types::{Address, keccak256};
 use octroi_x402::{Authorization, sign_authorization};
 use secp256k1::{Message, SECP256K1, SecretKey};
@@ -10,11 +10,33 @@ use serde_json::json;
 
 /// Sends a payment's authorization; its transaction hash.
 pub(crate) fn send(net: &Net, payment: &Payment) -> String {
-    send_authorization(net, &payment.authorization, &signature(payment))
+    let hash = send_authorization(net, &payment.authorization, &signature(payment));
+    has_worked(net, &hash);
+    hash
 }
 
 /// Lets a buyer's money go elsewhere, by another authorization of the buyer.
-pub(crate) fn empty_purse(net: &Net, buyer: &octroi_testkit::Buyer) {
+pub(crate) fn empty_purse(net: &Net, buyer: &Buyer) {
+    let hash = send_elsewhere(net, buyer);
+    has_worked(net, &hash);
+    assert_eq!(net.tokens(buyer.address), 0);
+}
+
+/// As [`empty_purse`], on a network that makes blocks by hand: in the next block, and there before
+/// what others sent.
+pub(crate) fn empty_purse_in_next_block(net: &Net, buyer: &Buyer) {
+    let hash = send_elsewhere(net, buyer);
+    net.mine(1);
+    has_worked(net, &hash);
+    assert_eq!(net.tokens(buyer.address), 0);
+}
+
+fn has_worked(net: &Net, hash: &str) {
+    let receipt = net.rpc("eth_getTransactionReceipt", &json!([hash]));
+    assert_eq!(receipt["status"], "0x1", "{receipt:#}");
+}
+
+fn send_elsewhere(net: &Net, buyer: &Buyer) -> String {
     let token = octroi_x402::Token::new(CHAIN, TOKEN, "USDC", "2");
     let authorization = Authorization {
         from: buyer.address,
@@ -25,8 +47,7 @@ pub(crate) fn empty_purse(net: &Net, buyer: &octroi_testkit::Buyer) {
         nonce: octroi_testkit::nonce(),
     };
     let signature = sign_authorization(buyer.key(), &token, &authorization);
-    send_authorization(net, &authorization, &signature);
-    assert_eq!(net.tokens(buyer.address), 0);
+    send_authorization(net, &authorization, &signature)
 }
 
 fn signature(payment: &Payment) -> Vec<u8> {
@@ -75,7 +96,8 @@ fn transact(net: &Net, data: Vec<u8>) -> String {
         nonce: net.sent_by(stranger.address),
         gas_limit: 300_000,
         max_fee_per_gas: 1_000_000_000_000,
-        max_priority_fee_per_gas: 1_000_000_000,
+        // More than the gate offers: in a block it comes first.
+        max_priority_fee_per_gas: 100_000_000_000,
         to: alloy_primitives::TxKind::Call(TOKEN.0.into()),
         input: data.into(),
         ..TxEip1559::default()
@@ -87,7 +109,5 @@ fn transact(net: &Net, data: Vec<u8>) -> String {
     let signature = alloy_primitives::Signature::from_bytes_and_parity(&compact, odd);
     let raw = format!("0x{}", hex::encode(transaction.into_signed(signature).encoded_2718()));
     let hash = net.rpc("eth_sendRawTransaction", &json!([raw]));
-    let receipt = net.rpc("eth_getTransactionReceipt", &json!([hash]));
-    assert_eq!(receipt["status"], "0x1", "{receipt:#}");
     hash.as_str().unwrap().to_owned()
 }
