@@ -85,9 +85,11 @@ impl Serialize for SignatureBytes {
 impl<'de> Deserialize<'de> for SignatureBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.strip_prefix("0x")
-            .and_then(|digits| hex::decode(digits).ok())
-            .map(Self::from)
-            .ok_or_else(|| D::Error::custom("expected 0x and hex digits"))
+        let expected = || D::Error::custom("expected 0x and hex digits");
+        let digits = text.strip_prefix("0x").ok_or_else(expected)?;
+        // Into a slice: several times quicker than collecting, on the way of every payment.
+        let mut bytes = vec![0; digits.len() / 2];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| expected())?;
+        Ok(Self::from(bytes))
     }
 }
