@@ -125,7 +125,8 @@ impl Pace {
         let block_time = options.block_time;
         let now = Instant::now();
         Self {
-            look_pause: Duration::from_millis(50),
+            // A node that mines at once has the receipt within milliseconds; doubling spares others.
+            look_pause: Duration::from_millis(5),
             look_pause_max: (block_time / 2)
                 .clamp(Duration::from_millis(100), Duration::from_secs(2)),
             send_every: block_time * 2,
