@@ -57,7 +57,9 @@ pub(super) async fn start(
             .await
             .with_context(|| format!("network {}", network.name))?;
         // A node in this process tells as cheaply by the transaction itself.
-        options.simulate = !local_nodes.contains_key(&network.chain);
+        let in_process = local_nodes.contains_key(&network.chain);
+        options.simulate &= !in_process;
+        options.simulate_single &= !in_process;
         for accepted in &options.tokens {
             let key = (network.chain, accepted.token.address());
             chains.tokens.insert(key, (Arc::clone(&accepted.token), network.mode));
