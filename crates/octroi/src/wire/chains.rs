@@ -56,10 +56,8 @@ pub(super) async fn start(
         let mut options = options(network, &transport, egress)
             .await
             .with_context(|| format!("network {}", network.name))?;
-        // A node in this process tells as cheaply by the transaction itself.
-        let in_process = local_nodes.contains_key(&network.chain);
-        options.simulate &= !in_process;
-        options.simulate_single &= !in_process;
+        // A node in this process tells as cheaply by the batch itself.
+        options.simulate &= !local_nodes.contains_key(&network.chain);
         for accepted in &options.tokens {
             let key = (network.chain, accepted.token.address());
             chains.tokens.insert(key, (Arc::clone(&accepted.token), network.mode));
