@@ -122,6 +122,7 @@ impl FacilitatorDesk {
             terms: order.terms.clone(),
         };
         let wait = self.payments.inner.options.settle_wait;
+        let epoch = job.claim.epoch;
         match tokio::time::timeout(wait, chain.settle(job)).await {
             Ok(SettleOutcome::Settled { claim, .. }) => self.collect(order, &claim).await,
             Ok(SettleOutcome::Refused { reason }) => order.failed(reason, None),
@@ -131,10 +132,25 @@ impl FacilitatorDesk {
                 order.failed(Reason::SettlementPending, tx_hash)
             }
             // What reverted may still be settled by anybody until its window has ended.
-            Ok(SettleOutcome::Reverted { .. }) | Err(_) => match self.claimed(order.key()).await {
-                Ok(Some(claim)) => order.failed(Reason::SettlementPending, claim.tx_hash),
-                Ok(None) | Err(_) => order.failed(Reason::SettlementPending, None),
-            },
+            Ok(SettleOutcome::Reverted { .. }) => self.still_open(order).await,
+            Err(_) => self.call_back(order, epoch).await,
+        }
+    }
+
+    /// The time is up. What was not sent is released, and may come again.
+    async fn call_back(&self, order: &Order, epoch: u32) -> SettleResponse {
+        let (store, steps) = (self.payments.store(), vec![Step::Release]);
+        match store.claim_advance(order.key(), epoch, steps, UnixMicros::now()).await {
+            Ok(Ok(_)) => order.failed(Reason::UnexpectedSettleError, None),
+            Ok(Err(_)) | Err(_) => self.still_open(order).await,
+        }
+    }
+
+    /// It was sent, and what becomes of it is not known yet.
+    async fn still_open(&self, order: &Order) -> SettleResponse {
+        match self.claimed(order.key()).await {
+            Ok(Some(claim)) => order.failed(Reason::SettlementPending, claim.tx_hash),
+            Ok(None) | Err(_) => order.failed(Reason::SettlementPending, None),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What keeps the books straight without a request: heartbeat, recovery, pruning.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use octroi_claim::NodeId;
 use octroi_store::{Store, StoreError};
 use octroi_telemetry::chain;
-use octroi_types::{UnixMicros, UnixSeconds};
+use octroi_telemetry::metrics::NetworkMetrics;
+use octroi_types::{ChainId, UnixMicros, UnixSeconds};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -73,11 +75,12 @@ impl Upkeep {
         let mut beat = tokio::time::interval(self.options.beat);
         let mut recovery = tokio::time::interval(self.options.recovery);
         let mut prune = tokio::time::interval(self.options.prune);
+        let mut unknown = HashMap::new();
         loop {
             let done = tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = beat.tick() => self.beat().await,
-                _ = recovery.tick() => self.recover_all().await.map(drop),
+                _ = recovery.tick() => self.look(&mut unknown).await,
                 _ = prune.tick() => self.prune().await,
             };
             if let Err(error) = done {
@@ -98,6 +101,26 @@ impl Upkeep {
     #[must_use]
     pub fn store_takes_writes(&self) -> bool {
         self.store_takes_writes.load(Ordering::Relaxed)
+    }
+
+    async fn look(&self, unknown: &mut HashMap<ChainId, u64>) -> Result<(), StoreError> {
+        self.recover_all().await?;
+        self.count_unknown(unknown).await
+    }
+
+    /// Counts the payments whose fate is not known, for the metrics. `counts` holds every chain that
+    /// had any.
+    async fn count_unknown(&self, counts: &mut HashMap<ChainId, u64>) -> Result<(), StoreError> {
+        const COUNTED_MAX: usize = 4_096;
+        let claims = self.store.claims_unknown(COUNTED_MAX).await?;
+        counts.values_mut().for_each(|count| *count = 0);
+        for claim in &claims {
+            *counts.entry(claim.terms.chain).or_default() += 1;
+        }
+        for (chain, count) in counts {
+            NetworkMetrics::of(*chain).settlements_unknown(*count);
+        }
+        Ok(())
     }
 
     async fn recover_all(&self) -> Result<usize, StoreError> {
@@ -124,5 +147,34 @@ impl Upkeep {
             info!(claims = dropped, "dropped claims that ended long ago");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use octroi_claim::{PaymentState, WorkState};
+    use octroi_store::Fact;
+    use octroi_store::conformance::{CHAIN, MemoryBackend, Payment, Suite};
+    use octroi_telemetry::metrics;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn payments_of_unknown_fate_are_counted_until_it_is_known() {
+        let suite = Suite::open(&MemoryBackend::default()).await;
+        let upkeep = Upkeep::new(UpkeepOptions::new(NodeId(1)), Arc::clone(&suite.store));
+        let mut counts = HashMap::new();
+        let shown = |count| format!("octroi_settlements_unknown{{network=\"{CHAIN}\"}} {count}\n");
+
+        let claim = suite
+            .bring(&Payment::new(1), PaymentState::Unknown, WorkState::Answered)
+            .await
+            .unwrap();
+        upkeep.count_unknown(&mut counts).await.unwrap();
+        assert!(metrics::render().contains(&shown(1)));
+
+        suite.fact(&claim, Fact::Failed).await;
+        upkeep.count_unknown(&mut counts).await.unwrap();
+        assert!(metrics::render().contains(&shown(0)));
     }
 }

@@ -123,7 +123,7 @@ impl Exchange {
         let first = self
             .origin_request(body)
             .ok_or(OriginFailure::Unbuildable)?;
-        let error = match self.sale.origin.upstream.send(first).await {
+        let error = match self.send(first).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -138,12 +138,17 @@ impl Exchange {
         let second = self
             .origin_request(copy.into())
             .ok_or(OriginFailure::Unbuildable)?;
-        self.sale
-            .origin
-            .upstream
-            .send(second)
-            .await
-            .map_err(OriginFailure::Egress)
+        self.send(second).await.map_err(OriginFailure::Egress)
+    }
+
+    async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<EgressBody>, EgressError> {
+        let begun = Instant::now();
+        let answer = self.sale.origin.upstream.send(request).await;
+        measure::origin(&answer, begun.elapsed());
+        answer
     }
 
     fn origin_request(&self, body: RequestBody) -> Option<Request<RequestBody>> {

@@ -277,7 +277,10 @@ impl Gate {
             let message = "The request cannot be put to the origin.";
             return respond::error(ErrorCode::BadRequest, message, caller.request);
         };
-        match site.origin.upstream.send(forwarded).await {
+        let begun = Instant::now();
+        let answer = site.origin.upstream.send(forwarded).await;
+        measure::origin(&answer, begun.elapsed());
+        match answer {
             Ok(answer) => {
                 if let Some(client_side) = client_side
                     && answer.status() == http::StatusCode::SWITCHING_PROTOCOLS

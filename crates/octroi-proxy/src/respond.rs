@@ -2,6 +2,7 @@
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
+use http_body_util::LengthLimitError;
 use octroi_app::Receipt;
 use octroi_egress::{EgressError, Phase};
 use octroi_store::Credit;
@@ -69,12 +70,38 @@ const fn outcome(code: ErrorCode) -> Outcome {
 
 /// An origin that could not be reached, or did not answer in time.
 pub(crate) fn origin_failed(failure: &EgressError, request: RequestId) -> Response<GateBody> {
-    if matches!(failure.phase(), Phase::HeadTimeout | Phase::BodyTimeout) {
-        let message = "The origin did not answer in time. Nothing was charged.";
-        return error(ErrorCode::OriginTimeout, message, request);
+    match failure.phase() {
+        Phase::RequestBody if is_over_limit(failure) => {
+            let message = "The request body is larger than this gate takes.";
+            error(ErrorCode::BodyTooLarge, message, request)
+        }
+        Phase::RequestBody => error(
+            ErrorCode::BadRequest,
+            "The request body broke off.",
+            request,
+        ),
+        Phase::HeadTimeout | Phase::BodyTimeout => {
+            let message = "The origin did not answer in time. Nothing was charged, unless \
+                           X-Refund-Credit names a credit for what was.";
+            error(ErrorCode::OriginTimeout, message, request)
+        }
+        _ => {
+            let message = "The origin could not be reached or broke off. Nothing was charged, \
+                           unless X-Refund-Credit names a credit for what was.";
+            error(ErrorCode::OriginUnreachable, message, request)
+        }
     }
-    let message = "The origin could not be reached or broke off. Nothing was charged.";
-    error(ErrorCode::OriginUnreachable, message, request)
+}
+
+fn is_over_limit(failure: &EgressError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(failure);
+    while let Some(error) = cause {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// A method that the route does not allow; nothing was charged.

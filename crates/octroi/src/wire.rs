@@ -23,7 +23,8 @@ use octroi_egress::{AddressPolicy, Client, ClientOptions, Target, TrustRoots};
 use octroi_proxy::{Gate, GateOptions};
 use octroi_server::Server;
 use octroi_store::Store;
-use octroi_store_sqlite::{SqliteOptions, SqliteStore};
+use octroi_store_sqlite::{Commit, SqliteOptions, SqliteStore};
+use octroi_telemetry::metrics;
 use octroi_types::ChainId;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -151,8 +152,17 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
 
 fn open_store(config: &Config) -> anyhow::Result<SqliteStore> {
     let path = &config.store.path;
-    SqliteStore::open(path, SqliteOptions::default())
+    let options = SqliteOptions {
+        on_commit: Some(Arc::new(measure_commit)),
+        ..SqliteOptions::default()
+    };
+    SqliteStore::open(path, options)
         .with_context(|| format!("cannot open the store {}", path.display()))
+}
+
+fn measure_commit(commit: &Commit) {
+    metrics::store_committed(commit.calls, commit.elapsed);
+    metrics::store_queue(commit.waiting as u64);
 }
 
 impl Wired {

@@ -31,11 +31,13 @@ impl Chains {
         self.tokens.get(&(chain, asset)).map(|(token, _)| Arc::clone(token))
     }
 
-    /// What our own facilitator may settle.
+    /// What our own facilitator may settle: the tokens of networks that have wallets of ours.
     pub(super) fn assets(&self) -> Vec<SupportedAsset> {
+        let ours = |chain| self.by_id.get(chain).is_some_and(|chain| !chain.signers().is_empty());
         self.tokens
-            .values()
-            .map(|(token, mode)| SupportedAsset { token: Arc::clone(token), mode: *mode })
+            .iter()
+            .filter(|((chain, _), _)| ours(chain))
+            .map(|(_, (token, mode))| SupportedAsset { token: Arc::clone(token), mode: *mode })
             .collect()
     }
 }

@@ -3,6 +3,7 @@
 use octroi_api::{Operations, Readiness};
 use octroi_app::Upkeep;
 use octroi_chain::Chain;
+use octroi_telemetry::metrics::{self, NetworkMetrics, WalletMetrics};
 
 use super::chains::Chains;
 
@@ -38,6 +39,20 @@ impl Operations for GateOperations {
     }
 
     fn metrics(&self) -> String {
-        octroi_telemetry::metrics::render()
+        self.chains.iter().for_each(|(_, chain)| measure(chain));
+        metrics::render()
+    }
+}
+
+/// What a chain and its wallets are like at this moment.
+fn measure(chain: &Chain) {
+    const WEI_PER_GWEI: u128 = 1_000_000_000;
+    let status = chain.status();
+    NetworkMetrics::of(chain.id()).settlement_queue(status.waiting as u64);
+    for lane in status.lanes {
+        if let Some(wei) = lane.balance_wei {
+            let gwei = u64::try_from(wei / WEI_PER_GWEI).unwrap_or(u64::MAX);
+            WalletMetrics::of(chain.id(), lane.wallet).balance_gwei(gwei);
+        }
     }
 }
