@@ -28,7 +28,7 @@ use crate::payer;
 use crate::queue::Rejected;
 use crate::reconcile::Reconciler;
 use crate::rpc::{BlockTag, Rpc, RpcError, Transport};
-use crate::status::{ChainStatus, Lanes};
+use crate::status::ChainStatus;
 
 /// How long the start waits for a node before it goes on without.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -99,14 +99,8 @@ impl Chain {
         let follow_heads =
             heads::follow(name, rpc.clone(), options.block_time, heads, cancel.clone());
         tasks.spawn(follow_heads);
-        let engine = Arc::new(engine(
-            options,
-            rpc,
-            store,
-            head_watch,
-            tasks,
-            cancel.clone(),
-        ));
+        let engine = Engine::new(options, rpc, store, head_watch, tasks, cancel.clone());
+        let engine = Arc::new(engine);
         match checked {
             Some(checked) => begin(&engine, checked),
             None => {
@@ -301,37 +295,6 @@ async fn check(rpc: &Rpc, options: &ChainOptions) -> Result<Result<Checked, Star
     assets::check(rpc, options).await
 }
 
-fn engine(
-    options: ChainOptions,
-    rpc: Rpc,
-    store: Arc<dyn Store>,
-    heads: heads::HeadWatch,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
-) -> Engine {
-    let lanes = match &options.settler {
-        Settler::Wallets(wallets) => Lanes::new(wallets.iter().map(crate::Wallet::address)),
-        Settler::Facilitator(_) => Lanes::default(),
-    };
-    Engine {
-        options,
-        rpc,
-        store,
-        heads,
-        levels: watch::Sender::default(),
-        tips: Default::default(),
-        payers: Default::default(),
-        queue: Default::default(),
-        lanes,
-        followed: Default::default(),
-        watched: Default::default(),
-        checked: false.into(),
-        multicall: false.into(),
-        tasks,
-        cancel,
-    }
-}
-
 /// Checks again until the node answers. What then contradicts the configuration keeps the chain from
 /// ever being ready.
 async fn check_later(engine: Arc<Engine>) {
@@ -356,15 +319,11 @@ async fn check_later(engine: Arc<Engine>) {
 
 /// Begins to settle on a chain that fits its configuration.
 fn begin(engine: &Arc<Engine>, checked: Checked) {
-    use std::sync::atomic::Ordering;
     if !checked.has_multicall {
         let multicall = engine.options.multicall;
         warn!(chain = engine.name(), %multicall, "no Multicall3: one payment for each transaction");
     }
-    engine
-        .multicall
-        .store(checked.has_multicall, Ordering::Release);
-    engine.checked.store(true, Ordering::Release);
+    engine.accept(checked);
     match &engine.options.settler {
         Settler::Wallets(wallets) => {
             for wallet in wallets {

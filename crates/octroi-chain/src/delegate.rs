@@ -83,11 +83,9 @@ impl Worker {
         if transfer.valid_before <= soonest {
             return engine.refuse(vec![(queued, Reason::ValidBefore)]).await;
         }
-        // Unused now, while the claim is durable: whatever uses it from here on is later than the
-        // claim, whatever the clocks say.
         let used = || authorization_used(engine, &transfer, BlockTag::Latest);
         match engine.patiently(used).await {
-            Ok(false) => {}
+            Ok(false) => engine.saw_unused(transfer.claim),
             Ok(true) => {
                 return engine
                     .refuse(vec![(queued, Reason::NonceAlreadyUsed)])

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::assets::Checked;
 use crate::fees::TipCache;
 use crate::finality::{Levels, Watched};
 use crate::heads::HeadWatch;
@@ -43,16 +44,57 @@ pub(crate) struct Engine {
     pub(crate) followed: Mutex<HashSet<SettlementId>>,
     /// What was seen in a block that is not final.
     pub(crate) watched: Mutex<Vec<Watched>>,
+    /// Claims whose authorization was seen unused while they were durable.
+    unused: Mutex<HashSet<ClaimKey>>,
     /// Whether the tokens are what the configuration says (money rule 20).
-    pub(crate) checked: AtomicBool,
-    pub(crate) multicall: AtomicBool,
-    pub(crate) tasks: TaskTracker,
+    checked: AtomicBool,
+    multicall: AtomicBool,
+    tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
 }
 
 impl Engine {
+    pub(crate) fn new(
+        options: ChainOptions,
+        rpc: Rpc,
+        store: Arc<dyn Store>,
+        heads: HeadWatch,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let lanes = match &options.settler {
+            Settler::Wallets(wallets) => Lanes::new(wallets.iter().map(Wallet::address)),
+            Settler::Facilitator(_) => Lanes::default(),
+        };
+        Self {
+            options,
+            rpc,
+            store,
+            heads,
+            levels: watch::Sender::default(),
+            tips: TipCache::default(),
+            payers: PayerFacts::default(),
+            queue: Queue::default(),
+            lanes,
+            followed: Mutex::default(),
+            watched: Mutex::default(),
+            unused: Mutex::default(),
+            checked: AtomicBool::new(false),
+            multicall: AtomicBool::new(false),
+            tasks,
+            cancel,
+        }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.options.name
+    }
+
+    /// The configuration fits the chain.
+    pub(crate) fn accept(&self, checked: Checked) {
+        self.multicall
+            .store(checked.has_multicall, Ordering::Release);
+        self.checked.store(true, Ordering::Release);
     }
 
     /// Whether payments can be taken: the node answers, the tokens were checked, and somebody can
@@ -79,6 +121,25 @@ impl Engine {
     /// Watches a block until it is final.
     pub(crate) fn watch(&self, watched: Watched) {
         self.watched.lock().push(watched);
+    }
+
+    /// Notes that an authorization is unused while its claim is durable: whatever uses it from here
+    /// on is later than the claim, whatever the clocks say.
+    pub(crate) fn saw_unused(&self, key: ClaimKey) {
+        const KEYS_MAX: usize = 65_536;
+        let mut unused = self.unused.lock();
+        if unused.len() >= KEYS_MAX {
+            let now = UnixMicros::now().seconds();
+            unused.retain(|key| key.valid_before > now);
+        }
+        if unused.len() < KEYS_MAX {
+            unused.insert(key);
+        }
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn was_unused(&self, key: ClaimKey) -> bool {
+        self.unused.lock().contains(&key)
     }
 
     /// Spawns a task that shutdown waits for.

@@ -93,12 +93,13 @@ pub(crate) async fn follow(engine: &Engine, mut flight: InFlight) -> Followed {
         if !must_send {
             continue;
         }
+        let seemed_lost = std::mem::take(&mut seems_lost);
         match standing(engine, &mut flight).await {
-            Standing::Waits => seems_lost = false,
+            Standing::Waits => {}
             Standing::BehindGap => send_predecessors(engine, &flight).await,
             Standing::Elsewhere => return Followed::Resolved,
             // Nodes behind one address may differ for a moment, so this is looked at twice.
-            Standing::Lost if seems_lost => return lost(engine, flight).await,
+            Standing::Lost if seemed_lost => return lost(engine, flight).await,
             Standing::Lost => seems_lost = true,
         }
         if (outbid || pace.is_stuck(engine)) && raise_fee(engine, &mut flight).await {

@@ -38,11 +38,15 @@ impl Queued {
     }
 }
 
+/// A claim under the epoch for which it was made. When it was released and made again, the engine may
+/// still hold the first, which the store will not let it send: the second must not wait for that.
+type Held = (ClaimKey, u32);
+
 /// Keeps a second copy of a claim out while the first is in hand.
 #[derive(Debug)]
 struct InHand {
-    keys: Arc<Mutex<HashSet<ClaimKey>>>,
-    key: ClaimKey,
+    keys: Arc<Mutex<HashSet<Held>>>,
+    key: Held,
 }
 
 impl Drop for InHand {
@@ -73,14 +77,14 @@ struct Rows {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     rows: Mutex<Rows>,
-    keys: Arc<Mutex<HashSet<ClaimKey>>>,
+    keys: Arc<Mutex<HashSet<Held>>>,
     arrived: Notify,
 }
 
 impl Queue {
     /// Takes a transfer into hand that was sent before. `None` if it is in hand already.
     pub(crate) fn resume(&self, call: TransferCall) -> Option<Queued> {
-        let in_hand = self.take_in_hand(call.transfer.claim)?;
+        let in_hand = self.take_in_hand(&call)?;
         Some(Queued {
             call,
             sent: true,
@@ -89,7 +93,8 @@ impl Queue {
         })
     }
 
-    fn take_in_hand(&self, key: ClaimKey) -> Option<InHand> {
+    fn take_in_hand(&self, call: &TransferCall) -> Option<InHand> {
+        let key = (call.transfer.claim, call.transfer.epoch);
         let is_new = self.keys.lock().insert(key);
         is_new.then(|| InHand {
             keys: Arc::clone(&self.keys),
@@ -106,9 +111,7 @@ impl Queue {
         if self.len() >= WAITING_MAX {
             return Err(Rejected::Full);
         }
-        let in_hand = self
-            .take_in_hand(call.transfer.claim)
-            .ok_or(Rejected::InHand)?;
+        let in_hand = self.take_in_hand(&call).ok_or(Rejected::InHand)?;
         self.put(Queued {
             call,
             sent: false,
@@ -261,6 +264,19 @@ mod tests {
         assert_eq!(queue.push(call(1), reply), Err(Rejected::InHand));
         drop(batch);
         let _again = push(&queue, call(1));
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_was_made_again_does_not_wait_for_the_first() {
+        let queue = Queue::default();
+        let abandoned = push(&queue, call(1));
+        let batch = queue.next(64).await;
+        drop(abandoned);
+        let mut again = call(1);
+        again.transfer.epoch += 1;
+        let _answer = push(&queue, again);
+        assert_eq!(nonces(&queue.next(64).await), [1]);
+        drop(batch);
     }
 
     #[tokio::test]

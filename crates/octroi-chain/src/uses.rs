@@ -106,7 +106,8 @@ async fn judge(engine: &Engine, transfer: &Transfer, log: &Log) -> Result<Use, R
     if block.hash != log.block_hash {
         return Err(RpcError::Malformed);
     }
-    if block.timestamp < transfer.claimed_at.seconds() {
+    let is_earlier = block.timestamp < transfer.claimed_at.seconds();
+    if is_earlier && !engine.was_unused(transfer.claim) {
         return Ok(Use::Foreign { inclusion });
     }
     Ok(Use::Ours {

@@ -1,7 +1,7 @@
 //! A network, a store, payers, and a chain between them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use octroi_chain::{
@@ -48,7 +48,8 @@ pub(crate) struct Bench {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) options: ChainOptions,
     pub(crate) token: Arc<Token>,
-    time: Arc<AtomicU64>,
+    /// How far the chain's clock is ahead of ours, in seconds.
+    ahead: Arc<AtomicI64>,
     nonces: AtomicU64,
 }
 
@@ -120,10 +121,10 @@ impl Bench {
         pushes: bool,
         change: impl FnOnce(&mut DevNetOptions, &mut ChainOptions),
     ) -> Self {
-        let time = Arc::new(AtomicU64::new(UnixMicros::now().seconds().0));
-        let clock = Arc::clone(&time);
+        let ahead = Arc::new(AtomicI64::new(0));
+        let clock = Arc::clone(&ahead);
         let mut net = DevNetOptions::new(CHAIN);
-        net.clock = Arc::new(move || UnixSeconds(clock.load(Ordering::Relaxed)));
+        net.clock = Arc::new(move || chain_time(&clock));
         net.genesis_time = (net.clock)();
         let token = Arc::new(Token::new(CHAIN, TOKEN_ADDRESS, TOKEN_NAME, TOKEN_VERSION));
         let accepted = AcceptedToken {
@@ -143,7 +144,7 @@ impl Bench {
             store: Arc::new(MemoryStore::new()),
             options,
             token,
-            time,
+            ahead,
             nonces: AtomicU64::new(0),
         }
     }
@@ -199,13 +200,18 @@ impl Bench {
     }
 
     pub(crate) fn now(&self) -> u64 {
-        self.time.load(Ordering::Relaxed)
+        chain_time(&self.ahead).0
     }
 
     /// Lets time pass on the chain, and a block see it.
     pub(crate) fn pass(&self, seconds: u64) {
-        self.time.fetch_add(seconds, Ordering::Relaxed);
+        self.set_clock_ahead(self.ahead.load(Ordering::Relaxed) + i64::try_from(seconds).unwrap());
         self.mine(1);
+    }
+
+    /// Lets the chain's clock differ from ours.
+    pub(crate) fn set_clock_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds, Ordering::Relaxed);
     }
 
     pub(crate) fn mine(&self, blocks: u64) {
@@ -349,10 +355,12 @@ impl Bench {
         hash.as_str().unwrap().parse().unwrap()
     }
 
-    /// Until the wall clock is past the newest block's time, so that a claim made then is later.
+    /// Until our clock is past the newest block's time, so that a claim made then is later.
     pub(crate) async fn wait_for_the_next_second(&self) {
+        let head = self.rpc("eth_getBlockByNumber", json!(["latest", false]));
+        let time = number(&head["timestamp"]);
         eventually("the clock goes on", || async {
-            (UnixMicros::now().seconds().0 > self.now()).then_some(())
+            (UnixMicros::now().seconds().0 > time).then_some(())
         })
         .await;
     }
@@ -507,7 +515,7 @@ impl Bench {
         let data = [&keccak256(b"balanceOf(address)").0[..4], &holder.to_word()].concat();
         let call = json!([{ "to": token, "data": format!("0x{}", hex::encode(data)) }, "latest"]);
         let word = self.rpc("eth_call", call);
-        u64::from_str_radix(word.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        number(&word)
     }
 
     /// A payer takes an authorization back.
@@ -533,14 +541,23 @@ impl Bench {
     }
 
     pub(crate) fn height(&self) -> u64 {
-        let number = self.rpc("eth_blockNumber", json!([]));
-        u64::from_str_radix(number.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        number(&self.rpc("eth_blockNumber", json!([])))
     }
 
     pub(crate) fn nonce(&self, account: Address) -> u64 {
         let count = self.rpc("eth_getTransactionCount", json!([account, "latest"]));
-        u64::from_str_radix(count.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+        number(&count)
     }
+}
+
+fn chain_time(ahead: &AtomicI64) -> UnixSeconds {
+    let now = UnixMicros::now().seconds().0;
+    UnixSeconds(now.saturating_add_signed(ahead.load(Ordering::Relaxed)))
+}
+
+/// A quantity of JSON-RPC.
+fn number(quantity: &Value) -> u64 {
+    u64::from_str_radix(quantity.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
 }
 
 pub(crate) fn amount(units: u64) -> Amount {

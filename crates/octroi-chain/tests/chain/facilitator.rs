@@ -204,6 +204,25 @@ async fn without_a_good_answer_it_is_unknown_until_the_chain_tells() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_ahead_of_the_chain_does_not_lose_a_payment() {
+    let bench = Arc::new(Bench::new());
+    bench.set_clock_ahead(-30);
+    let remote = Remote::start(&bench, Manner::SettlesAndHangsUp).await;
+    let running = bench.start_settled_by(remote.facilitator()).await.unwrap();
+    let job = bench.job(0).await;
+    let key = job.claim.key();
+    let outcome = running.chain.settle(job).await;
+    assert!(
+        matches!(outcome, SettleOutcome::Pending { .. }),
+        "{outcome:?}"
+    );
+    // By the clocks it was used before it was claimed. But it was seen unused after that.
+    bench.mine(3);
+    bench.reaches(key, PaymentState::Settled).await;
+    running.kill().await;
+}
+
+#[tokio::test]
 async fn a_time_out_is_unknown_and_never_failed_before_its_time() {
     let (bench, remote, running) = with(Manner::Sleeps).await;
     let job = bench.job(0).await;

@@ -1,11 +1,13 @@
 //! A process that is killed, and the next one on the same store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use octroi_claim::{NodeId, PaymentState};
 use octroi_store::{ClaimStore as _, SettlementState};
 use octroi_types::UnixMicros;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::bench::{Bench, PAYEE, PRICE, WINDOW, by_hand, settled, wallet};
 use crate::node::{Fault, eventually};
@@ -311,4 +313,74 @@ async fn what_another_process_left_before_us_is_sent_by_us() {
     bench.lose(first_key).await;
     bench.reaches(first_key, PaymentState::Settled).await;
     survivor.kill().await;
+}
+
+#[tokio::test]
+async fn killed_at_any_call_to_the_node_nothing_is_lost_and_nothing_is_paid_twice() {
+    let mut calls_made = usize::MAX;
+    let mut crash_at = 0;
+    while crash_at <= calls_made {
+        calls_made = crash_and_restart(crash_at).await;
+        crash_at += 1;
+    }
+    assert!(
+        crash_at > 10,
+        "the crashes were spread over {crash_at} calls"
+    );
+}
+
+/// Crashes at one call to the node, in the middle of three payments, and restarts. Says how many
+/// calls there were.
+async fn crash_and_restart(crash_at: usize) -> usize {
+    let mut bench = Bench::new();
+    let running = bench.start().await;
+    let mut keys = Vec::new();
+    let mut settling = Vec::new();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&calls);
+    let crash = bench.node.rule(move |method, _| {
+        // What only watches does not count: it happens at any time.
+        let counts = !method.starts_with("eth_getBlock") && method != "eth_chainId";
+        let made = counter.fetch_add(usize::from(counts), Ordering::Relaxed);
+        (made >= crash_at).then_some(Fault::Unreachable)
+    });
+    for payer in 0..3 {
+        let job = bench.job(payer).await;
+        keys.push(job.claim.key());
+        settling.push(bench.settling(&running, job));
+    }
+    eventually("it crashes or is done", || async {
+        let crashed = calls.load(Ordering::Relaxed) > crash_at;
+        (crashed || settling.iter().all(JoinHandle::is_finished)).then_some(())
+    })
+    .await;
+    running.kill().await;
+    for task in settling {
+        task.abort();
+    }
+    drop(crash);
+
+    reopen(&mut bench);
+    bench
+        .store
+        .claims_recover(NodeId(2), 10, UnixMicros::now())
+        .await
+        .unwrap();
+    let running = bench.start().await;
+    let mut paid = 0;
+    for key in keys {
+        let end = eventually("a claim comes to its end", || async {
+            let payment = bench.payment(key).await;
+            matches!(payment, PaymentState::Settled | PaymentState::Released).then_some(payment)
+        })
+        .await;
+        paid += u64::from(end == PaymentState::Settled);
+    }
+    assert_eq!(
+        bench.tokens(PAYEE),
+        paid * PRICE,
+        "crashed at call {crash_at}"
+    );
+    running.kill().await;
+    calls.load(Ordering::Relaxed)
 }
