@@ -129,14 +129,14 @@ impl Gate {
         service.process.terminate().await
     }
 
-    /// Every transaction in the gate's records, oldest first, as `octroi transactions list` shows them.
+    /// Every transaction in the gate's records, oldest first, as `octroi transactions export` writes them.
     /// The gate need not be running.
     ///
     /// # Errors
     /// When the command fails.
     pub async fn transactions(&self) -> Result<Vec<Transaction>> {
         let listed = self
-            .records(&["transactions", "list", "--limit", "1000", "--json"])
+            .records(&["transactions", "export", "--format", "json"])
             .await?;
         let mut transactions: Vec<Transaction> = serde_json::from_value(listed)?;
         transactions.reverse();

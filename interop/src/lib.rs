@@ -41,7 +41,7 @@ pub use official::{
 pub use origin::{EventStream, Origin, Seen, pattern_sha256};
 pub use payment::{Draft, Payment, Terms, base64, encoded, unix_seconds};
 pub use process::Process;
-pub use relay::{Fault, Relay};
+pub use relay::{ANY, Fault, Relay};
 pub use rpc::{Receipt, Rpc};
 pub use service::Service;
 pub use usdc::{BASE_SEPOLIA_USDC, Usdc};

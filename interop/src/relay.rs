@@ -21,6 +21,9 @@ use tokio::sync::watch;
 use crate::listener::{Body, Listener};
 use crate::{Http, Reply};
 
+/// Stands for every call.
+pub const ANY: &str = "*";
+
 /// What happens to calls on a disturbed line.
 #[derive(Debug, Clone)]
 pub enum Fault {
@@ -156,7 +159,8 @@ impl Relay {
 }
 
 fn count(calls: &[String], call: &str) -> usize {
-    calls.iter().filter(|seen| *seen == call).count()
+    let is_meant = |seen: &&String| call == ANY || *seen == call;
+    calls.iter().filter(is_meant).count()
 }
 
 /// Fails only to have the connection closed.
@@ -171,7 +175,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<R
     let fault = loop {
         let found = {
             let faults = faults.borrow_and_update();
-            names.iter().find_map(|name| faults.get(name).cloned())
+            let of_name = names.iter().find_map(|name| faults.get(name));
+            of_name.or_else(|| faults.get(ANY)).cloned()
         };
         match found {
             Some(Fault::Held) => faults.changed().await.map_err(io::Error::other)?,

@@ -51,7 +51,12 @@ impl FacilitatorDesk {
             .map(|asset| ((asset.token.chain(), asset.token.address()), asset))
             .collect();
         let paywall = PaywallId::derived(&tenant.uuid(), "facilitator");
-        Self { payments, tenant, paywall, assets: Arc::new(assets) }
+        Self {
+            payments,
+            tenant,
+            paywall,
+            assets: Arc::new(assets),
+        }
     }
 
     /// `GET /supported`.
@@ -60,8 +65,12 @@ impl FacilitatorDesk {
         let mut chains: Vec<ChainId> = self.assets.keys().map(|(chain, _)| *chain).collect();
         chains.sort_unstable();
         chains.dedup();
-        let mut signers: Vec<Address> =
-            self.payments.chains().values().flat_map(Chain::signers).collect();
+        let mut signers: Vec<Address> = self
+            .payments
+            .chains()
+            .values()
+            .flat_map(Chain::signers)
+            .collect();
         signers.sort_unstable();
         signers.dedup();
         SupportedResponse::exact(&chains, &signers)
@@ -88,7 +97,12 @@ impl FacilitatorDesk {
         &self,
         work: impl FnOnce(Self) -> F,
     ) -> Option<T> {
-        self.payments.inner.tasks.spawn(work(self.clone())).await.ok()
+        self.payments
+            .inner
+            .tasks
+            .spawn(work(self.clone()))
+            .await
+            .ok()
     }
 
     /// `POST /settle`. Success is handed out exactly once for one authorization.
@@ -140,7 +154,10 @@ impl FacilitatorDesk {
     /// The time is up. What was not sent is released, and may come again.
     async fn call_back(&self, order: &Order, epoch: u32) -> SettleResponse {
         let (store, steps) = (self.payments.store(), vec![Step::Release]);
-        match store.claim_advance(order.key(), epoch, steps, UnixMicros::now()).await {
+        match store
+            .claim_advance(order.key(), epoch, steps, UnixMicros::now())
+            .await
+        {
             Ok(Ok(_)) => order.failed(Reason::UnexpectedSettleError, None),
             Ok(Err(_)) | Err(_) => self.still_open(order).await,
         }
@@ -160,7 +177,10 @@ impl FacilitatorDesk {
             PaymentState::Settled if claim.work == WorkState::NotStarted => {
                 let steps = vec![Step::Execute, Step::Answer, Step::Deliver];
                 let store = self.payments.store();
-                match store.claim_advance(claim.key(), claim.epoch, steps, UnixMicros::now()).await {
+                match store
+                    .claim_advance(claim.key(), claim.epoch, steps, UnixMicros::now())
+                    .await
+                {
                     Ok(Ok(claim)) => return order.settled(claim.tx_hash.unwrap_or_default()),
                     Ok(Err(_)) => Reason::DuplicateSettlement,
                     Err(error) => {
@@ -190,9 +210,10 @@ impl FacilitatorDesk {
     async fn known(&self, request: &FacilitatorRequest) -> Result<Known, Reason> {
         let order = self.check_offline(request)?;
         match self.claimed(order.key()).await {
-            Ok(Some(claim)) if claim.terms.binding == self.binding(&order) => {
-                Ok(Known::Claimed { order, claim: Box::new(claim) })
-            }
+            Ok(Some(claim)) if claim.terms.binding == self.binding(&order) => Ok(Known::Claimed {
+                order,
+                claim: Box::new(claim),
+            }),
             Ok(Some(_)) => Err(Reason::DuplicateSettlement),
             Ok(None) => self.check_payer(order).await.map(Known::Fresh),
             Err(_) => Err(Reason::UnexpectedSettleError),
@@ -226,12 +247,20 @@ impl FacilitatorDesk {
         let now = UnixMicros::now().seconds();
         let (_, checked) = verify_payment(payment, std::slice::from_ref(&terms), now, &rules)?;
         let (version, mode) = (payment.version(), asset.mode);
-        Ok(Order { version, mode, terms, checked })
+        Ok(Order {
+            version,
+            mode,
+            terms,
+            checked,
+        })
     }
 
     async fn check_payer(&self, order: Order) -> Result<Order, Reason> {
-        let chain =
-            self.payments.chains().get(&order.terms.chain()).ok_or(Reason::InvalidNetwork)?;
+        let chain = self
+            .payments
+            .chains()
+            .get(&order.terms.chain())
+            .ok_or(Reason::InvalidNetwork)?;
         match chain.check_payer(&order.checked, &order.terms).await {
             Ok(Ok(_)) => Ok(order),
             Ok(Err(reason)) => Err(reason),
@@ -243,7 +272,12 @@ impl FacilitatorDesk {
     }
 
     fn binding(&self, order: &Order) -> Binding {
-        let asked = format!("{}/{}/{}", order.terms.pay_to, order.terms.asset(), order.terms.amount);
+        let asked = format!(
+            "{}/{}/{}",
+            order.terms.pay_to,
+            order.terms.asset(),
+            order.terms.amount
+        );
         Binding::new(self.paywall.as_bytes(), "SETTLE", &asked, None, None)
     }
 
@@ -277,8 +311,13 @@ impl FacilitatorDesk {
             owner: self.payments.inner.options.node,
             created_at: now,
         };
-        let request =
-            ClaimRequest { claim, transaction, payer_balance: None, failed_since: now, now };
+        let request = ClaimRequest {
+            claim,
+            transaction,
+            payer_balance: None,
+            failed_since: now,
+            now,
+        };
         self.payments.store().claim_make(request).await
     }
 }

@@ -64,14 +64,16 @@ pub enum SettleFailure {
 }
 
 impl Grant {
-    pub(crate) fn new(
-        inner: Arc<Inner>,
-        deal: &Deal,
-        claim: Box<Claim>,
-        checked: Checked,
-    ) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, deal: &Deal, claim: Box<Claim>, checked: Checked) -> Self {
         let (level, break_rule) = (deal.level, deal.break_rule);
-        Self { inner, claim, checked, level, break_rule, finished: false }
+        Self {
+            inner,
+            claim,
+            checked,
+            level,
+            break_rule,
+            finished: false,
+        }
     }
 
     /// Whether [`Grant::settle`] must come before the origin is called.
@@ -151,7 +153,9 @@ impl Grant {
                 // of this attempt: a bill would have the buyer pay twice (money rule 16).
                 match self.claim.payment {
                     PaymentState::Broadcast | PaymentState::Unknown => {
-                        Err(SettleFailure::Pending { tx_hash: self.claim.tx_hash })
+                        Err(SettleFailure::Pending {
+                            tx_hash: self.claim.tx_hash,
+                        })
                     }
                     PaymentState::Settled => Ok(()),
                     PaymentState::Claimed
@@ -182,7 +186,9 @@ impl Grant {
         if chain.wait_level(settlement, self.level, deadline).await {
             return Ok(());
         }
-        Err(SettleFailure::Pending { tx_hash: self.claim.tx_hash })
+        Err(SettleFailure::Pending {
+            tx_hash: self.claim.tx_hash,
+        })
     }
 
     /// The time is up. What was not sent is called back; what was sent becomes unknown; and if the
@@ -193,13 +199,17 @@ impl Grant {
             return Err(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable));
         }
         if self.step(vec![Step::Lose]).await.is_ok() {
-            return Err(SettleFailure::Pending { tx_hash: tx_hash.or(self.claim.tx_hash) });
+            return Err(SettleFailure::Pending {
+                tx_hash: tx_hash.or(self.claim.tx_hash),
+            });
         }
         self.reload().await?;
         if self.claim.payment == PaymentState::Settled {
             return Ok(());
         }
-        Err(SettleFailure::Pending { tx_hash: tx_hash.or(self.claim.tx_hash) })
+        Err(SettleFailure::Pending {
+            tx_hash: tx_hash.or(self.claim.tx_hash),
+        })
     }
 
     async fn reload(&mut self) -> Result<(), SettleFailure> {
@@ -218,8 +228,12 @@ impl Grant {
 
     async fn step(&mut self, steps: Vec<Step>) -> Result<(), SettleFailure> {
         let (key, epoch) = (self.claim.key(), self.claim.epoch);
-        let taken =
-            Self::taken(self.inner.store.claim_advance(key, epoch, steps, UnixMicros::now()).await)?;
+        let taken = Self::taken(
+            self.inner
+                .store
+                .claim_advance(key, epoch, steps, UnixMicros::now())
+                .await,
+        )?;
         *self.claim = taken;
         Ok(())
     }
@@ -295,7 +309,9 @@ async fn end(inner: &Inner, mut claim: Claim, kind: End) -> Option<Claim> {
     const ATTEMPTS: u32 = 8;
     let mut pause = Duration::from_millis(50);
     for _ in 0..ATTEMPTS {
-        let Some(steps) = last_steps(&claim, kind) else { return Some(claim) };
+        let Some(steps) = last_steps(&claim, kind) else {
+            return Some(claim);
+        };
         let taken = inner
             .store
             .claim_advance(claim.key(), claim.epoch, steps, UnixMicros::now())
@@ -329,7 +345,9 @@ fn last_steps(claim: &Claim, kind: End) -> Option<Vec<Step>> {
         PaymentState::Claimed => Some(vec![Step::Release]),
         PaymentState::Settled => {
             let credit = CreditId::derived(&claim.terms.id.uuid(), "refund");
-            Some(vec![Step::Break { credit: Some(credit) }])
+            Some(vec![Step::Break {
+                credit: Some(credit),
+            }])
         }
         PaymentState::Broadcast | PaymentState::Unknown | PaymentState::Covered => {
             Some(vec![Step::Break { credit: None }])

@@ -10,9 +10,7 @@ use octroi_store::{ClaimOutcome, ClaimRequest, NewTransaction, Store, StoreError
 use octroi_telemetry::chain as causes;
 use octroi_telemetry::metrics::NetworkMetrics;
 use octroi_types::{Amount, ChainId, ClaimId, ErrorCode, RequestId, TransactionId, UnixMicros};
-use octroi_x402::{
-    CheckedAuthorization, Payment, Reason, Terms, Version, WindowRules,
-};
+use octroi_x402::{CheckedAuthorization, Payment, Reason, Terms, Version, WindowRules};
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
@@ -103,8 +101,19 @@ impl Payments {
         chains: HashMap<ChainId, Chain>,
         tasks: TaskTracker,
     ) -> Self {
-        let metrics = chains.keys().map(|chain| (*chain, NetworkMetrics::of(*chain))).collect();
-        Self { inner: Arc::new(Inner { options, store, chains, metrics, tasks }) }
+        let metrics = chains
+            .keys()
+            .map(|chain| (*chain, NetworkMetrics::of(*chain)))
+            .collect();
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                store,
+                chains,
+                metrics,
+                tasks,
+            }),
+        }
     }
 
     /// Checks a payment against a deal: shape, terms, window and signature offline, then what only
@@ -122,8 +131,10 @@ impl Payments {
 
     async fn check_payment(&self, deal: &Deal, payment: &Payment) -> Result<Checked, Refusal> {
         let now = UnixMicros::now().seconds();
-        let (terms, authorization) =
-            deal.offer.verify(payment, now, &self.window(deal)).map_err(Refusal::Invalid)?;
+        let (terms, authorization) = deal
+            .offer
+            .verify(payment, now, &self.window(deal))
+            .map_err(Refusal::Invalid)?;
         let terms = terms.clone();
         let chain = self
             .inner
@@ -135,7 +146,12 @@ impl Payments {
             .await
             .map_err(unavailable)?
             .map_err(Refusal::Invalid)?;
-        Ok(Checked { version: payment.version(), terms, authorization, balance })
+        Ok(Checked {
+            version: payment.version(),
+            terms,
+            authorization,
+            balance,
+        })
     }
 
     /// Claims a checked payment for one request. After `Ok` the claim is durable and the origin
@@ -153,7 +169,13 @@ impl Payments {
         let payer_balance = Some(checked.balance);
         let (claim, transaction) = self.new_claim(deal, &checked, purchase, now);
         let failed_since = UnixMicros(now.0.saturating_sub(micros(self.inner.options.distrust)));
-        let request = ClaimRequest { claim, transaction, payer_balance, failed_since, now };
+        let request = ClaimRequest {
+            claim,
+            transaction,
+            payer_balance,
+            failed_since,
+            now,
+        };
         let chain = request.claim.chain;
         let claim = match self.claim_or_wait(request).await {
             Ok(claim) => claim,
@@ -189,7 +211,11 @@ impl Payments {
         purchase: Purchase,
         now: UnixMicros,
     ) -> (NewClaim, NewTransaction) {
-        let Checked { terms, authorization, .. } = checked;
+        let Checked {
+            terms,
+            authorization,
+            ..
+        } = checked;
         let transaction = NewTransaction {
             id: TransactionId::generate(),
             request: purchase.request,
@@ -201,7 +227,7 @@ impl Payments {
                 Version::V2 => "x402-v2",
             },
         };
-                let claim = NewClaim {
+        let claim = NewClaim {
             id: ClaimId::generate(),
             identity: authorization.identity(&terms.token),
             tenant: deal.tenant,
@@ -226,10 +252,19 @@ impl Payments {
 
     /// Claims, and if an earlier payment for the same request is of unknown fate, waits a little
     /// for that fate: it may have become a credit that covers this one.
-    async fn claim_or_wait(&self, request: ClaimRequest) -> Result<Box<octroi_claim::Claim>, Refusal> {
+    async fn claim_or_wait(
+        &self,
+        request: ClaimRequest,
+    ) -> Result<Box<octroi_claim::Claim>, Refusal> {
         let mut waited_for = None;
         loop {
-            match self.inner.store.claim_make(request.clone()).await.map_err(store_unavailable)? {
+            match self
+                .inner
+                .store
+                .claim_make(request.clone())
+                .await
+                .map_err(store_unavailable)?
+            {
                 ClaimOutcome::Granted(claim) => return Ok(claim),
                 ClaimOutcome::Refused(RefusedClaim::AwaitEarlier { earlier })
                     if waited_for != Some(earlier) =>
@@ -246,10 +281,14 @@ impl Payments {
         const POLL: Duration = Duration::from_millis(100);
         let deadline = tokio::time::Instant::now() + self.inner.options.earlier_wait;
         while tokio::time::Instant::now() < deadline {
-            let claim = self.inner.store.claim_get(earlier).await.map_err(store_unavailable)?;
-            let open = claim.is_some_and(|claim| {
-                matches!(claim.payment, octroi_claim::PaymentState::Unknown)
-            });
+            let claim = self
+                .inner
+                .store
+                .claim_get(earlier)
+                .await
+                .map_err(store_unavailable)?;
+            let open = claim
+                .is_some_and(|claim| matches!(claim.payment, octroi_claim::PaymentState::Unknown));
             if !open {
                 return Ok(());
             }

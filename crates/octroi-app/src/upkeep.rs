@@ -57,7 +57,11 @@ impl Upkeep {
     /// Prepares the upkeep.
     #[must_use]
     pub fn new(options: UpkeepOptions, store: Arc<dyn Store>) -> Self {
-        Self { options, store, store_takes_writes: Arc::default() }
+        Self {
+            options,
+            store,
+            store_takes_writes: Arc::default(),
+        }
     }
 
     /// Announces this node and finishes what earlier ones left open. Comes before the first
@@ -91,9 +95,12 @@ impl Upkeep {
 
     async fn beat(&self) -> Result<(), StoreError> {
         let now = UnixMicros::now();
-        let beaten =
-            self.store.node_beat(self.options.node, now.plus(self.options.lease), now).await;
-        self.store_takes_writes.store(beaten.is_ok(), Ordering::Relaxed);
+        let beaten = self
+            .store
+            .node_beat(self.options.node, now.plus(self.options.lease), now)
+            .await;
+        self.store_takes_writes
+            .store(beaten.is_ok(), Ordering::Relaxed);
         beaten
     }
 
@@ -127,8 +134,10 @@ impl Upkeep {
         const BATCH: usize = 256;
         let mut recovered = 0;
         loop {
-            let claims =
-                self.store.claims_recover(self.options.node, BATCH, UnixMicros::now()).await?;
+            let claims = self
+                .store
+                .claims_recover(self.options.node, BATCH, UnixMicros::now())
+                .await?;
             recovered += claims.len();
             if claims.len() < BATCH {
                 break;
@@ -141,7 +150,10 @@ impl Upkeep {
     }
 
     async fn prune(&self) -> Result<(), StoreError> {
-        let before = UnixMicros::now().seconds().0.saturating_sub(self.options.keep.as_secs());
+        let before = UnixMicros::now()
+            .seconds()
+            .0
+            .saturating_sub(self.options.keep.as_secs());
         let dropped = self.store.claims_prune(UnixSeconds(before)).await?;
         if dropped > 0 {
             info!(claims = dropped, "dropped claims that ended long ago");

@@ -21,6 +21,7 @@ use crate::rebuild::rebuild;
 use crate::sequence::{Content, NotOpened, Sequence};
 use crate::simulate::simulate;
 use crate::status::LaneState;
+use crate::uses::{Use, find_use};
 use crate::wallet::Wallet;
 
 /// How long a lane rests after something that time may heal.
@@ -264,11 +265,22 @@ impl Lane {
         for (queued, reason) in batch.into_iter().zip(reasons) {
             match reason {
                 None => good.push(queued),
+                // Somebody sent the authorization first, after it was claimed here: the payee has
+                // the money, and what our own transaction then finds says so (money rule 17).
+                Some(Reason::NonceAlreadyUsed) if !self.was_used_before(&queued).await => {
+                    good.push(queued);
+                }
                 Some(reason) => refused.push((queued, reason)),
             }
         }
         self.engine.refuse(refused).await;
         good
+    }
+
+    /// Whether the chain shows a use of the authorization that cannot be this claim's.
+    async fn was_used_before(&self, queued: &Queued) -> bool {
+        let found = find_use(&self.engine, &queued.call.transfer).await;
+        matches!(found, Ok(Use::Foreign { .. }))
     }
 
     /// Deploys the wallet of a payer that has none yet, by an allowed factory, and waits for it.

@@ -292,7 +292,10 @@ mod tests {
         }
         assert_eq!(canonical(&"/a".repeat(4097)), Err(PathError::TooLong));
         // Escaping triples these: what is forwarded stays within the limit as well.
-        assert_eq!(canonical(&format!("/{}", "ä".repeat(2000))), Err(PathError::TooLong));
+        assert_eq!(
+            canonical(&format!("/{}", "ä".repeat(2000))),
+            Err(PathError::TooLong)
+        );
         assert!(canonical(&"/a".repeat(4096)).is_ok());
     }
 

@@ -29,7 +29,10 @@ impl Books {
             }
         }
         transactions.reverse();
-        Self { transactions, accounts }
+        Self {
+            transactions,
+            accounts,
+        }
     }
 
     /// The only attempt.
@@ -42,7 +45,10 @@ impl Books {
     /// How the attempts stand, oldest first.
     #[must_use]
     pub fn states(&self) -> Vec<(PaymentState, WorkState)> {
-        self.transactions.iter().map(|row| (row.payment, row.work)).collect()
+        self.transactions
+            .iter()
+            .map(|row| (row.payment, row.work))
+            .collect()
     }
 
     /// How the seller sees the attempts, oldest first.
@@ -70,7 +76,10 @@ impl Books {
     /// What was settled, in the token's smallest unit.
     #[must_use]
     pub fn settled_units(&self) -> u64 {
-        let settled = self.transactions.iter().filter(|row| row.payment == PaymentState::Settled);
+        let settled = self
+            .transactions
+            .iter()
+            .filter(|row| row.payment == PaymentState::Settled);
         settled.map(|row| row.amount.units()).sum()
     }
 
@@ -97,13 +106,22 @@ impl Books {
     /// to a payer, and nothing settled for nothing is without its credit.
     pub fn check(&self) {
         for (ledger, totals) in trial_balance(&self.accounts) {
-            assert!(totals.is_balanced(), "{ledger:?} does not balance: {totals:?}");
+            assert!(
+                totals.is_balanced(),
+                "{ledger:?} does not balance: {totals:?}"
+            );
         }
         let held = self.accounts.iter().filter(|account| {
             account.kind == AccountKind::RefundCredit && !account.debits.pending.is_zero()
         });
-        let covering = self.open().filter(|row| row.payment == PaymentState::Covered);
-        assert_eq!(held.count() > 0, covering.count() > 0, "credit is held for nobody");
+        let covering = self
+            .open()
+            .filter(|row| row.payment == PaymentState::Covered);
+        assert_eq!(
+            held.count() > 0,
+            covering.count() > 0,
+            "credit is held for nobody"
+        );
         for row in &self.transactions {
             let undelivered = (row.payment, row.work) == (PaymentState::Settled, WorkState::Broken);
             assert_eq!(row.refund_credit.is_some(), undelivered, "{row:#?}");

@@ -39,7 +39,10 @@ impl Payment {
 impl Buyer {
     pub(crate) fn new(account: &TestAccount) -> Self {
         let key = SecretKey::from_byte_array(*account.secret_key.expose()).unwrap();
-        Self { key, address: account.address }
+        Self {
+            key,
+            address: account.address,
+        }
     }
 
     /// The buyer's key.

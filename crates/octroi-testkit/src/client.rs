@@ -49,7 +49,10 @@ impl Request {
     /// `POST`.
     #[must_use]
     pub fn post(target: &str, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..Self::new("POST", target) }
+        Self {
+            body: body.into(),
+            ..Self::new("POST", target)
+        }
     }
 
     /// With one more field.
@@ -62,12 +65,18 @@ impl Request {
     /// To this host.
     #[must_use]
     pub fn host(self, host: &str) -> Self {
-        Self { host: Some(host.to_owned()), ..self }
+        Self {
+            host: Some(host.to_owned()),
+            ..self
+        }
     }
 
     fn head(&self, address: SocketAddr) -> String {
         let host = self.host.clone().unwrap_or_else(|| address.to_string());
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", self.method, self.target);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nhost: {host}\r\n",
+            self.method, self.target
+        );
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -101,7 +110,11 @@ impl Answer {
     /// A field's value; all values in one if there are several.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let values = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap());
+        let values = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap());
         let all: Vec<_> = values.collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
@@ -122,7 +135,10 @@ impl Answer {
     /// The code of an error.
     #[must_use]
     pub fn error_code(&self) -> String {
-        self.json()["error"]["code"].as_str().unwrap_or("none").to_owned()
+        self.json()["error"]["code"]
+            .as_str()
+            .unwrap_or("none")
+            .to_owned()
     }
 
     /// Status and, where it is an error of the gate, its code.
@@ -177,14 +193,22 @@ pub struct Connection {
 impl Client {
     /// Opens a connection.
     pub async fn connect(&self) -> Connection {
-        let stream = within("a connection", TcpStream::connect(self.address)).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Connection {
+        self.try_connect()
+            .await
+            .unwrap_or_else(|| panic!("nobody listens on {}", self.address))
+    }
+
+    async fn try_connect(&self) -> Option<Connection> {
+        let stream = within("a connection", TcpStream::connect(self.address))
+            .await
+            .ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Connection {
             address: self.address,
             wire: Wire::new(stream),
             method: String::new(),
             framing: Framing::Nothing,
-        }
+        })
     }
 
     /// Sends a request on a connection of its own, and reads the answer as far as it comes.
@@ -192,6 +216,13 @@ impl Client {
         let mut connection = self.connect().await;
         connection.send(request).await;
         connection.answer().await
+    }
+
+    /// As [`Self::send`]; none if there is no connection or no answer.
+    pub async fn try_send(&self, request: &Request) -> Option<Answer> {
+        let mut connection = self.try_connect().await?;
+        connection.send(request).await;
+        connection.try_answer().await
     }
 
     /// Sends bytes on a connection of its own and reads one answer; none if there is none.
@@ -233,7 +264,9 @@ impl Connection {
 
     /// Reads the head of the answer.
     pub async fn head(&mut self) -> Answer {
-        self.try_head().await.unwrap_or_else(|| panic!("no answer to {}", self.method))
+        self.try_head()
+            .await
+            .unwrap_or_else(|| panic!("no answer to {}", self.method))
     }
 
     /// Reads the head of the answer; none if the connection ends before.
@@ -266,7 +299,9 @@ impl Connection {
 
     /// Reads the answer as far as it comes.
     pub async fn answer(&mut self) -> Answer {
-        self.try_answer().await.unwrap_or_else(|| panic!("no answer to {}", self.method))
+        self.try_answer()
+            .await
+            .unwrap_or_else(|| panic!("no answer to {}", self.method))
     }
 
     /// Reads the answer as far as it comes; none if the connection ends before its head.

@@ -46,14 +46,20 @@ impl Setup {
         let keep = Keep::Sqlite(None, SqliteOptions::default());
         // Answers wait as long as tests do; tests about waiting say otherwise.
         let patient: Change = Box::new(|options| options.payments.settle_wait = PATIENCE);
-        Self { world, changes: vec![patient], keep }
+        Self {
+            world,
+            changes: vec![patient],
+            keep,
+        }
     }
 
     /// With more sections of the configuration; `ORIGIN` stands for the origin's address.
     #[must_use]
     pub fn sections(mut self, toml: &str) -> Self {
         let address = self.world.origin.address().to_string();
-        self.world.sections.push_str(&toml.replace("ORIGIN", &address));
+        self.world
+            .sections
+            .push_str(&toml.replace("ORIGIN", &address));
         self
     }
 
@@ -107,7 +113,9 @@ impl Setup {
 
     /// Starts it.
     pub async fn start(self) -> TestGate {
-        self.try_start().await.unwrap_or_else(|error| panic!("{error}"))
+        self.try_start()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Starts it, if it can.
@@ -119,7 +127,15 @@ impl Setup {
         let origin = self.world.origin.clone();
         let (running, store) = self.run().await?;
         let (client, running) = (running.client, Some(running));
-        Ok(TestGate { net, node, origin, client, store, setup: self, running })
+        Ok(TestGate {
+            net,
+            node,
+            origin,
+            client,
+            store,
+            setup: self,
+            running,
+        })
     }
 
     async fn run(&mut self) -> Result<(Running, Arc<dyn Store>), String> {
@@ -132,17 +148,30 @@ impl Setup {
         };
         let loaded = Config::check(source).unwrap_or_else(|report| panic!("{report}"));
         let mut options = WireOptions::new().unwrap();
-        options.local_nodes.insert(CHAIN, Arc::clone(&self.world.node) as _);
+        options
+            .local_nodes
+            .insert(CHAIN, Arc::clone(&self.world.node) as _);
         for change in &self.changes {
             change(&mut options);
         }
         let store = self.open(&loaded.config);
         options.store = Some(Arc::clone(&store));
-        let wired = wire(loaded.config, options).await.map_err(|error| format!("{error:#}"))?;
-        let client = Client { address: wired.local_addresses()[0] };
+        let wired = wire(loaded.config, options)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        let client = Client {
+            address: wired.local_addresses()[0],
+        };
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(wired.run(shutdown.clone()));
-        Ok((Running { client, shutdown, task }, store))
+        Ok((
+            Running {
+                client,
+                shutdown,
+                task,
+            },
+            store,
+        ))
     }
 
     fn open(&mut self, config: &Config) -> Arc<dyn Store> {
@@ -230,7 +259,11 @@ impl TestGate {
         if let Keep::Memory(store) = &mut self.setup.keep {
             *store = Arc::new(store.reopened());
         }
-        let (running, store) = self.setup.run().await.unwrap_or_else(|error| panic!("{error}"));
+        let (running, store) = self
+            .setup
+            .run()
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         (self.client, self.store) = (running.client, store);
         self.running = Some(running);
     }
@@ -240,7 +273,12 @@ impl TestGate {
     pub async fn finish(mut self) -> Books {
         let books = self.stop().await;
         books.check_at_rest();
-        assert_eq!(self.paid_units(), books.settled_units(), "{:#?}", books.transactions);
+        assert_eq!(
+            self.paid_units(),
+            books.settled_units(),
+            "{:#?}",
+            books.transactions
+        );
         books
     }
 
@@ -254,7 +292,9 @@ impl TestGate {
 
     /// Stops it in order: what was begun is finished, and the database is whole.
     async fn stop(&mut self) -> Books {
-        let Some(running) = self.running.take() else { panic!("the gate does not run") };
+        let Some(running) = self.running.take() else {
+            panic!("the gate does not run")
+        };
         running.shutdown.cancel();
         within("the gate stops", running.task).await.unwrap();
         let books = self.books().await;

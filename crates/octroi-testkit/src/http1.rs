@@ -50,7 +50,10 @@ pub(crate) struct Whole {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, ahead: BytesMut::new() }
+        Self {
+            stream,
+            ahead: BytesMut::new(),
+        }
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
@@ -61,7 +64,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next head; none if the connection ends before it is whole.
     pub(crate) async fn head(&mut self) -> Option<Head> {
         let first_line = self.line().await?;
-        Some(Head { first_line, headers: self.fields().await? })
+        Some(Head {
+            first_line,
+            headers: self.fields().await?,
+        })
     }
 
     async fn fields(&mut self) -> Option<HeaderMap> {
@@ -147,9 +153,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             match self.next(&mut framing).await {
                 Next::Data(part) => data.extend_from_slice(&part),
                 Next::End(trailers) => {
-                    return Whole { data: data.freeze(), trailers, complete: true };
+                    return Whole {
+                        data: data.freeze(),
+                        trailers,
+                        complete: true,
+                    };
                 }
-                Next::Broken => return Whole { data: data.freeze(), ..Whole::default() },
+                Next::Broken => {
+                    return Whole {
+                        data: data.freeze(),
+                        ..Whole::default()
+                    };
+                }
             }
         }
     }
@@ -170,7 +185,10 @@ impl Framing {
     }
 
     fn announced(headers: &HeaderMap) -> Option<Self> {
-        if headers.get(TRANSFER_ENCODING).is_some_and(|coding| coding == "chunked") {
+        if headers
+            .get(TRANSFER_ENCODING)
+            .is_some_and(|coding| coding == "chunked")
+        {
             return Some(Self::Chunked);
         }
         let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;

@@ -18,6 +18,7 @@
 mod books;
 mod buyer;
 mod client;
+mod client_h2;
 mod gate;
 mod hold;
 mod http1;
@@ -32,6 +33,7 @@ mod world;
 pub use books::Books;
 pub use buyer::{Buyer, Payment, VERSIONS, nonce};
 pub use client::{Answer, BrokeOff, Client, Connection, Request};
+pub use client_h2::H2Connection;
 pub use gate::{Setup, TestGate};
 pub use hold::Hold;
 pub use net::{CHAIN, Net, PAYEE, TOKEN, amount};

@@ -7,7 +7,9 @@ use octroi_devnet::{
     BaseFee, BlockTime, DevNet, DevNetOptions, GenesisAccount, TestAccount, TokenOptions,
     test_account,
 };
-use octroi_types::{Address, Amount, B256, ChainId, KnownNetwork, UnixMicros, UnixSeconds, keccak256};
+use octroi_types::{
+    Address, Amount, B256, ChainId, KnownNetwork, UnixMicros, UnixSeconds, keccak256,
+};
 use serde_json::{Value, json};
 
 use crate::buyer::Buyer;
@@ -80,7 +82,11 @@ impl Net {
             ..DevNetOptions::new(CHAIN)
         });
         let (devnet, buyers) = (Arc::new(devnet.unwrap()), AtomicU32::new(FIRST_BUYER));
-        Self { devnet, ahead_seconds, buyers }
+        Self {
+            devnet,
+            ahead_seconds,
+            buyers,
+        }
     }
 
     /// The network behind it.
@@ -116,7 +122,9 @@ impl Net {
 
     /// One JSON-RPC call, past every fault.
     pub fn rpc(&self, method: &str, params: &Value) -> Value {
-        self.devnet.handle(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.devnet
+            .handle(method, params)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     /// What an account has of the token, in its smallest unit.
@@ -178,6 +186,14 @@ pub(crate) fn now() -> UnixSeconds {
 }
 
 fn number(quantity: &Value) -> u64 {
-    let digits = quantity.as_str().unwrap().trim_start_matches("0x").trim_start_matches('0');
-    if digits.is_empty() { 0 } else { u64::from_str_radix(digits, 16).unwrap() }
+    let digits = quantity
+        .as_str()
+        .unwrap()
+        .trim_start_matches("0x")
+        .trim_start_matches('0');
+    if digits.is_empty() {
+        0
+    } else {
+        u64::from_str_radix(digits, 16).unwrap()
+    }
 }

@@ -84,7 +84,10 @@ impl Node {
         let mut next = self.next_rule.lock();
         *next += 1;
         self.rules.lock().push((*next, Box::new(rule)));
-        InForce { node: Arc::clone(self), id: *next }
+        InForce {
+            node: Arc::clone(self),
+            id: *next,
+        }
     }
 
     /// Lets something happen to every call of some methods.
@@ -108,7 +111,10 @@ impl Node {
     }
 
     fn fault(&self, method: &str, params: &Value) -> Option<Fault> {
-        self.rules.lock().iter_mut().find_map(|(_, rule)| rule(method, params))
+        self.rules
+            .lock()
+            .iter_mut()
+            .find_map(|(_, rule)| rule(method, params))
     }
 
     fn ask(&self, method: &str, params: &Value) -> Result<Value, NoAnswer> {
@@ -118,7 +124,11 @@ impl Node {
                 .as_ref()
                 .and_then(Value::as_str)
                 .and_then(|text| hex::decode(text.trim_start_matches("0x")).ok());
-            NoAnswer::Refused(RpcError::Refused { code: error.code, message: error.message, data })
+            NoAnswer::Refused(RpcError::Refused {
+                code: error.code,
+                message: error.message,
+                data,
+            })
         })
     }
 
@@ -157,10 +167,12 @@ impl Node {
 #[async_trait]
 impl Transport for Node {
     async fn call(&self, method: &'static str, params: Value) -> Result<Value, RpcError> {
-        self.answer(method, &params).await.map_err(|none| match none {
-            NoAnswer::Cut => RpcError::Silent,
-            NoAnswer::Refused(error) => error,
-        })
+        self.answer(method, &params)
+            .await
+            .map_err(|none| match none {
+                NoAnswer::Cut => RpcError::Silent,
+                NoAnswer::Refused(error) => error,
+            })
     }
 
     fn blocks(&self) -> Option<watch::Receiver<u64>> {

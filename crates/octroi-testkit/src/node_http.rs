@@ -53,7 +53,11 @@ impl Node {
         let method = request["method"].as_str().unwrap_or_default();
         match self.answer(method, &request["params"]).await {
             Ok(result) => Ok(json!({ "jsonrpc": "2.0", "id": id, "result": result })),
-            Err(NoAnswer::Refused(RpcError::Refused { code, message, data })) => {
+            Err(NoAnswer::Refused(RpcError::Refused {
+                code,
+                message,
+                data,
+            })) => {
                 let data = data.map(|data| format!("0x{}", hex::encode(data)));
                 let error = json!({ "code": code, "message": message, "data": data });
                 Ok(json!({ "jsonrpc": "2.0", "id": id, "error": error }))
@@ -67,7 +71,12 @@ async fn respond(
     node: &Node,
     request: http::Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Cut> {
-    let body = request.into_body().collect().await.map_err(|_| Cut)?.to_bytes();
+    let body = request
+        .into_body()
+        .collect()
+        .await
+        .map_err(|_| Cut)?
+        .to_bytes();
     let answer = match serde_json::from_slice(&body).map_err(|_| Cut)? {
         Value::Array(batch) => {
             let mut answers = Vec::with_capacity(batch.len());

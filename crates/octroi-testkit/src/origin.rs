@@ -34,7 +34,11 @@ impl Seen {
     /// A field's value; all values in one if there are several.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
-        let values = self.headers.get_all(name).iter().map(|value| value.to_str().unwrap());
+        let values = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| value.to_str().unwrap());
         let all: Vec<_> = values.collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
@@ -113,7 +117,12 @@ impl Origin {
     /// The last of them.
     #[must_use]
     pub fn last(&self) -> Seen {
-        self.state.seen.lock().last().cloned().unwrap_or_else(|| panic!("the origin saw nothing"))
+        self.state
+            .seen
+            .lock()
+            .last()
+            .cloned()
+            .unwrap_or_else(|| panic!("the origin saw nothing"))
     }
 
     /// How many requests arrived.
@@ -136,7 +145,9 @@ async fn serve(state: Arc<State>, stream: TcpStream) {
     while let Some(head) = wire.head().await {
         state.calls.send_modify(|calls| *calls += 1);
         let mut words = head.first_line.split(' ').map(str::to_owned);
-        let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
+        let (Some(method), Some(target)) = (words.next(), words.next()) else {
+            return;
+        };
         let body = wire.whole(Framing::of_request(&head.headers)).await;
         let seen = Seen {
             method,

@@ -43,7 +43,10 @@ impl Reply {
     #[must_use]
     pub fn status(status: u16, body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { length: Some(body.len()), ..Self::stream(status).data(body) }
+        Self {
+            length: Some(body.len()),
+            ..Self::stream(status).data(body)
+        }
     }
 
     /// An answer whose body comes in chunks.
@@ -63,13 +66,19 @@ impl Reply {
     /// The connection ends without an answer.
     #[must_use]
     pub fn cut() -> Self {
-        Self { kind: Kind::Cut, ..Self::stream(0) }
+        Self {
+            kind: Kind::Cut,
+            ..Self::stream(0)
+        }
     }
 
     /// The protocol is switched, and what comes is sent back.
     #[must_use]
     pub fn echo() -> Self {
-        Self { kind: Kind::Echo, ..Self::stream(101) }
+        Self {
+            kind: Kind::Echo,
+            ..Self::stream(101)
+        }
     }
 
     /// With a field.
@@ -89,7 +98,10 @@ impl Reply {
     /// The head waits.
     #[must_use]
     pub fn held(self, hold: &Hold) -> Self {
-        Self { before_head: Some(hold.clone()), ..self }
+        Self {
+            before_head: Some(hold.clone()),
+            ..self
+        }
     }
 
     /// More of the body.

@@ -43,7 +43,11 @@ pub(crate) async fn run(args: &DevArgs) -> anyhow::Result<()> {
     let mut options = WireOptions::new()?;
     options.local_nodes.insert(CHAIN, network.transport());
     let wired = wire(loaded.config, options).await?;
-    let address = wired.local_addresses().first().copied().unwrap_or(args.listen);
+    let address = wired
+        .local_addresses()
+        .first()
+        .copied()
+        .unwrap_or(args.listen);
     network.run();
     output::note(&welcome(address, demo.address(), &args.data, &keys));
     serve::until_stopped(wired).await;
@@ -52,7 +56,11 @@ pub(crate) async fn run(args: &DevArgs) -> anyhow::Result<()> {
 
 /// The address with a real port in place of 0: prices name the gate's address before it is bound.
 fn free_port(listen: SocketAddr) -> std::io::Result<SocketAddr> {
-    if listen.port() == 0 { std::net::TcpListener::bind(listen)?.local_addr() } else { Ok(listen) }
+    if listen.port() == 0 {
+        std::net::TcpListener::bind(listen)?.local_addr()
+    } else {
+        Ok(listen)
+    }
 }
 
 /// The configuration that `octroi dev` stands for; it is also written beside the data, to be read

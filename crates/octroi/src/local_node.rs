@@ -42,7 +42,10 @@ impl Transport for LocalNode {
 
 /// Whether a method may execute many transactions.
 fn executes(method: &str) -> bool {
-    matches!(method, "eth_sendRawTransaction" | "eth_sendRawTransactionSync")
+    matches!(
+        method,
+        "eth_sendRawTransaction" | "eth_sendRawTransactionSync"
+    )
 }
 
 fn refused(error: RpcErrorObject) -> RpcError {
@@ -51,5 +54,9 @@ fn refused(error: RpcErrorObject) -> RpcError {
         .as_ref()
         .and_then(Value::as_str)
         .and_then(|text| hex::decode(text.trim_start_matches("0x")).ok());
-    RpcError::Refused { code: error.code, message: error.message, data }
+    RpcError::Refused {
+        code: error.code,
+        message: error.message,
+        data,
+    }
 }

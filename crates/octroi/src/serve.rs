@@ -75,5 +75,9 @@ pub(crate) fn start_logging(log: &LogConfig) -> anyhow::Result<()> {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    init_logging(&LogOptions { format, filter: level.to_owned() }).context("cannot start logging")
+    init_logging(&LogOptions {
+        format,
+        filter: level.to_owned(),
+    })
+    .context("cannot start logging")
 }

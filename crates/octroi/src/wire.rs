@@ -88,7 +88,13 @@ pub struct Wired {
 /// # Errors
 /// What of the configuration does not fit the machine: the store, a chain, an origin, a listener.
 pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired> {
-    let WireOptions { local_nodes, store, trust_roots, payments, upkeep } = options;
+    let WireOptions {
+        local_nodes,
+        store,
+        trust_roots,
+        payments,
+        upkeep,
+    } = options;
     let (exchanges, tasks) = (TaskTracker::new(), TaskTracker::new());
     let (joined, background) = (CancellationToken::new(), CancellationToken::new());
     let (store, own_store) = match store {
@@ -99,7 +105,10 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         }
     };
     let upkeep = Upkeep::new(upkeep, Arc::clone(&store));
-    upkeep.start().await.context("cannot recover what an earlier run left open")?;
+    upkeep
+        .start()
+        .await
+        .context("cannot recover what an earlier run left open")?;
 
     let egress = egress(&config, trust_roots)?;
     let chains = chains::start(
@@ -169,23 +178,43 @@ impl Wired {
     /// Where the gate listens; the first is where buyers come.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
-        self.server.local_addresses().into_iter().map(|(_, address)| address).collect()
+        self.server
+            .local_addresses()
+            .into_iter()
+            .map(|(_, address)| address)
+            .collect()
     }
 
     /// Answers requests until `shutdown`, then ends in order: no new connections, requests
     /// finish, exchanges and settlements that were begun are seen through, the store closes last.
     /// What takes longer than the drain time-out is left to the recovery of the next start.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { server, handler, exchanges, tasks, background, .. } = self;
+        let Self {
+            server,
+            handler,
+            exchanges,
+            tasks,
+            background,
+            ..
+        } = self;
         tasks.spawn(self.upkeep.run(background.clone()));
         let drained = server.serve(handler, shutdown).await;
         if drained.requests_aborted > 0 {
-            warn!(requests = drained.requests_aborted, "the drain time-out cut requests off");
+            warn!(
+                requests = drained.requests_aborted,
+                "the drain time-out cut requests off"
+            );
         }
         self.joined.cancel();
         exchanges.close();
-        if tokio::time::timeout(self.drain_timeout, exchanges.wait()).await.is_err() {
-            warn!(exchanges = exchanges.len(), "the drain time-out cut exchanges off");
+        if tokio::time::timeout(self.drain_timeout, exchanges.wait())
+            .await
+            .is_err()
+        {
+            warn!(
+                exchanges = exchanges.len(),
+                "the drain time-out cut exchanges off"
+            );
         }
         background.cancel();
         tasks.close();
@@ -212,8 +241,12 @@ fn egress(config: &Config, roots: TrustRoots) -> anyhow::Result<Client> {
             policy = policy.allow_target(target.host().clone(), target.port());
         }
     }
-    Client::new(ClientOptions { policy, roots, ..ClientOptions::default() })
-        .context("cannot set up outgoing TLS")
+    Client::new(ClientOptions {
+        policy,
+        roots,
+        ..ClientOptions::default()
+    })
+    .context("cannot set up outgoing TLS")
 }
 
 /// A number that no other process of this installation has.

@@ -1,15 +1,15 @@
 //! The chain and its node fail: what the buyer is told, and that nobody is charged twice or for nothing.
 
-use hyper::Method;
 use octroi_interop::{
-    AFTER, Account, Arg, BUYERS, FIRST, Fault, Gate, Market, OWNER, PRICE, Payment, Relay, Reply,
-    Setup, calldata, eventually,
+    AFTER, Account, Arg, BUYERS, FIRST, Fault, Gate, Market, OWNER, PRICE, Payment, Relay, Setup,
+    calldata, eventually,
 };
-use octroi_types::B256;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use crate::outcome::{is_bought, is_pending, is_refused, is_served_from_a_credit, is_unavailable};
+use crate::outcome::{
+    is_bought, is_pending, is_ready, is_refused, is_served_from_a_credit, is_unavailable, paying,
+    waiting_transaction,
+};
 
 const BUYER: Account = BUYERS[0];
 
@@ -65,6 +65,37 @@ async fn a_silent_node_charges_nothing() -> anyhow::Result<()> {
     is_ready(&market, true).await?;
     assert_eq!(market.pay(&path, &payment).await?.status, 200);
     market.concluded(1).await?;
+    market.reconcile().await
+}
+
+/// What could not be sent in the time that an answer waits is called back, and buys as soon as it comes
+/// again.
+#[tokio::test]
+async fn a_payment_that_was_called_back_buys_at_once() -> anyhow::Result<()> {
+    // The payer is known for the length of a block, so that only the settlement asks the node.
+    let setup = Setup {
+        block_time_ms: 20_000,
+        ..Setup::default()
+    };
+    let market = Market::open_with(&setup).await?;
+    let path = format!("{AFTER}/json");
+    let first = market.payment(BUYER, &path).await?;
+    assert_eq!(market.pay(&path, &first).await?.status, 200);
+    let payment = market.payment(BUYER, &path).await?;
+    for call in ["eth_call", "eth_estimateGas", "eth_getTransactionCount"] {
+        market.line.disturb(call, Fault::Held);
+    }
+    is_unavailable(&market.pay(&path, &payment).await?);
+    market.line.mend();
+    let bought = market.pay(&path, &payment).await?;
+    assert_eq!(bought.status, 200, "{:?}", bought.body);
+    let records = market.concluded(3).await?;
+    assert_eq!(
+        (&*records[1].state, &*records[1].payment),
+        ("Failed", "released")
+    );
+    assert_eq!(&*records[2].state, "Completed");
+    assert_eq!(market.earned().await?, 2 * PRICE);
     market.reconcile().await
 }
 
@@ -255,15 +286,28 @@ async fn gas_above_the_cap_is_not_paid() -> anyhow::Result<()> {
     let payment = market.payment(BUYER, &path).await?;
     market.chain.set_next_base_fee(10 * GWEI).await?;
     market.chain.mine(1).await?;
-    is_ready(&market, false).await?;
+    // The second look at the newest block from now on sees this one.
+    let looked = market.line.calls("eth_getBlockByNumber");
+    market
+        .line
+        .called("eth_getBlockByNumber", looked + 2)
+        .await?;
     is_unavailable(&market.pay(&path, &payment).await?);
+    is_ready(&market, false).await?;
+    let calls = market.origin.calls("/json");
+    is_unavailable(&market.pay(&path, &payment).await?);
+    assert_eq!(
+        market.origin.calls("/json"),
+        calls,
+        "the origin does not work for nothing"
+    );
     assert_eq!(market.line.calls("eth_sendRawTransaction"), 0);
     assert_eq!(market.earned().await?, 0);
     market.chain.set_next_base_fee(GWEI).await?;
     market.chain.mine(1).await?;
     is_ready(&market, true).await?;
     assert_eq!(market.pay(&path, &payment).await?.status, 200);
-    market.concluded(1).await?;
+    market.concluded(2).await?;
 
     // The price rises when the transaction is signed already: it waits, and is not paid for twice.
     let payment = market.payment(BUYERS[1], &path).await?;
@@ -272,7 +316,7 @@ async fn gas_above_the_cap_is_not_paid() -> anyhow::Result<()> {
     assert_eq!(market.earned().await?, PRICE);
     market.chain.set_next_base_fee(GWEI).await?;
     market.chain.mine(1).await?;
-    is_served_from_a_credit(&market, BUYERS[1], &path, 1).await?;
+    is_served_from_a_credit(&market, BUYERS[1], &path, 2).await?;
     assert_eq!(market.earned().await?, 2 * PRICE);
     market.reconcile().await
 }
@@ -346,34 +390,6 @@ async fn a_node_of_another_chain_is_not_sold_on() -> anyhow::Result<()> {
     assert_eq!(market.origin.calls("/json"), 0);
     assert!(gate.transactions().await?.is_empty());
     Ok(())
-}
-
-/// Sends a payment on a task of its own.
-fn paying(
-    market: &Market,
-    path: &str,
-    payment: &Payment,
-) -> anyhow::Result<JoinHandle<anyhow::Result<Reply>>> {
-    let request = market.paid(Method::GET, path, payment, "")?;
-    let http = market.http.clone();
-    Ok(tokio::spawn(async move { http.send(request).await }))
-}
-
-/// Waits until one transaction waits for a block.
-async fn waiting_transaction(market: &Market) -> anyhow::Result<B256> {
-    eventually("a transaction in the pool", async || {
-        Ok(market.chain.pending().await?.first().copied())
-    })
-    .await
-}
-
-/// Waits until the gate says that it is ready, or that it is not.
-async fn is_ready(market: &Market, ready: bool) -> anyhow::Result<()> {
-    eventually(&format!("ready: {ready}"), async || {
-        let told = market.get("/readyz").await?.status == 200;
-        Ok((told == ready).then_some(()))
-    })
-    .await
 }
 
 /// A third party sends the authorization, as the contract lets everybody do.

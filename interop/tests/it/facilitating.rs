@@ -6,8 +6,8 @@ use futures_util::future::try_join_all;
 use http_body_util::Full;
 use hyper::{Request, header};
 use octroi_interop::{
-    AFTER, BUYERS, Buyer, FACILITATOR_TOKEN, Http, Market, Order, PAID_PATH, PAYEE, PRICE, Payment,
-    Reply, Seller, Service, Setup, Terms, sign_payments,
+    AFTER, BUYERS, Buyer, FACILITATOR_TOKEN, Fault, Http, Market, Order, PAID_PATH, PAYEE, PRICE,
+    Payment, Reply, Seller, Service, Setup, Terms, sign_payments,
 };
 use serde_json::{Value, json};
 
@@ -142,6 +142,42 @@ async fn a_pending_settlement_is_collected_later() -> anyhow::Result<()> {
     assert_eq!(late["errorReason"], "duplicate_settlement");
     market.concluded(1).await?;
     assert_eq!(market.earned().await?, PRICE);
+    market.reconcile().await
+}
+
+/// What could not be sent in the time that an answer waits is given back: it may come again.
+#[tokio::test]
+async fn a_settlement_that_was_not_sent_in_time_may_come_again() -> anyhow::Result<()> {
+    // The payer is known for the length of a block, so that only the settlement asks the node.
+    let setup = Setup {
+        block_time_ms: 20_000,
+        ..Setup::default()
+    };
+    let market = Market::open_with(&setup).await?;
+    let terms = market.terms(&format!("{AFTER}/json")).await?;
+    let payment = terms.sign(&market.chain, BUYERS[0]).await?;
+    let desk = Desk::of(&market)?;
+    assert_eq!(desk.ask("verify", &payment, &terms).await?["isValid"], true);
+    for call in ["eth_call", "eth_estimateGas", "eth_getTransactionCount"] {
+        market.line.disturb(call, Fault::Held);
+    }
+    let told = desk.ask("settle", &payment, &terms).await?;
+    assert_eq!(told["success"], false, "{told}");
+    assert_eq!(market.line.calls("eth_sendRawTransaction"), 0);
+    market.line.mend();
+    let settled = octroi_interop::eventually("the settlement", async || {
+        let told = desk.ask("settle", &payment, &terms).await?;
+        assert_ne!(told["errorReason"], "duplicate_settlement", "nobody has it");
+        Ok((told["success"] == true).then_some(told))
+    })
+    .await?;
+    assert!(
+        settled["transaction"]
+            .as_str()
+            .is_some_and(|hash| hash.len() == 66)
+    );
+    assert_eq!(market.earned().await?, PRICE);
+    market.concluded(1).await?;
     market.reconcile().await
 }
 

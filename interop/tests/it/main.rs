@@ -12,4 +12,6 @@ mod origin_failures;
 mod origins;
 mod outcome;
 mod race;
+mod random_kills;
 mod remote_facilitator;
+mod restart;

@@ -1,6 +1,37 @@
-//! What a buyer may be told, and what must be true then.
+//! What a buyer does and may be told, and what must be true then.
 
-use octroi_interop::{Account, Market, Reply, eventually};
+use hyper::Method;
+use octroi_interop::{Account, Market, Payment, Reply, eventually};
+use octroi_types::B256;
+use tokio::task::JoinHandle;
+
+/// Sends a payment on a task of its own.
+pub(crate) fn paying(
+    market: &Market,
+    path: &str,
+    payment: &Payment,
+) -> anyhow::Result<JoinHandle<anyhow::Result<Reply>>> {
+    let request = market.paid(Method::GET, path, payment, "")?;
+    let http = market.http.clone();
+    Ok(tokio::spawn(async move { http.send(request).await }))
+}
+
+/// Waits until one transaction waits for a block.
+pub(crate) async fn waiting_transaction(market: &Market) -> anyhow::Result<B256> {
+    eventually("a transaction in the pool", async || {
+        Ok(market.chain.pending().await?.first().copied())
+    })
+    .await
+}
+
+/// Waits until the gate says that it is ready, or that it is not.
+pub(crate) async fn is_ready(market: &Market, ready: bool) -> anyhow::Result<()> {
+    eventually(&format!("ready: {ready}"), async || {
+        let told = market.get("/readyz").await?.status == 200;
+        Ok((told == ready).then_some(()))
+    })
+    .await
+}
 
 /// The payment was sent and its fate is open. That is never a bill: the buyer would pay twice.
 pub(crate) fn is_pending(reply: &Reply) {

@@ -55,9 +55,14 @@ async fn today() -> impl IntoResponse {
 async fn events() -> impl IntoResponse {
     let events = stream::iter(1..=EVENTS).then(|number| async move {
         tokio::time::sleep(EVENT_EVERY).await;
-        Ok::<_, Infallible>(format!("id: {number}\ndata: event {number} of {EVENTS}\n\n"))
+        Ok::<_, Infallible>(format!(
+            "id: {number}\ndata: event {number} of {EVENTS}\n\n"
+        ))
     });
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events))
+    (
+        [(CONTENT_TYPE, "text/event-stream")],
+        Body::from_stream(events),
+    )
 }
 
 async fn echo(body: Bytes) -> Bytes {
@@ -69,14 +74,23 @@ async fn file(Path(bytes): Path<u64>) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     }
     let chunks = stream::unfold(bytes, |left| async move {
-        let size = usize::try_from(left).unwrap_or(CHUNK.len()).min(CHUNK.len());
+        let size = usize::try_from(left)
+            .unwrap_or(CHUNK.len())
+            .min(CHUNK.len());
         let chunk = Bytes::from_static(&CHUNK).slice(..size);
         (size > 0).then(|| (Ok::<_, Infallible>(chunk), left.saturating_sub(size as u64)))
     });
-    ([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(chunks)).into_response()
+    (
+        [(CONTENT_TYPE, "application/octet-stream")],
+        Body::from_stream(chunks),
+    )
+        .into_response()
 }
 
 /// The local node, for wallets and clients that speak JSON-RPC.
 async fn rpc(State(node): State<Node>, body: Bytes) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], node.handle_body(&body))
+    (
+        [(CONTENT_TYPE, "application/json")],
+        node.handle_body(&body),
+    )
 }

@@ -27,8 +27,11 @@ pub(crate) struct DevNetwork {
 impl DevNetwork {
     pub(crate) fn open(folder: &Path, keys: &DevKeys) -> anyhow::Result<Self> {
         let tokens = Amount::new(BUYER_TOKENS).context("the buyer's money")?;
-        let buyer =
-            GenesisAccount { address: keys.buyer_address(), tokens, wei: 0 };
+        let buyer = GenesisAccount {
+            address: keys.buyer_address(),
+            tokens,
+            wei: 0,
+        };
         let wallets = keys.wallet_addresses().map(|address| GenesisAccount {
             address,
             tokens: Amount::ZERO,
@@ -40,7 +43,9 @@ impl DevNetwork {
             ..DevNetOptions::new(CHAIN)
         };
         let node = DevNet::open(options).context("cannot open the local test network")?;
-        Ok(Self { node: Arc::new(node) })
+        Ok(Self {
+            node: Arc::new(node),
+        })
     }
 
     pub(crate) fn node(&self) -> Node {
@@ -66,6 +71,8 @@ impl DevNetwork {
     }
 
     pub(crate) fn close(&self) -> anyhow::Result<()> {
-        self.node.close().context("cannot close the local test network")
+        self.node
+            .close()
+            .context("cannot close the local test network")
     }
 }

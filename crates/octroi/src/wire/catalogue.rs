@@ -19,7 +19,11 @@ use octroi_x402::{Offer, OfferDetails, Terms};
 use super::chains::Chains;
 
 /// Builds the whole catalogue.
-pub(super) fn build(config: &Config, chains: &Chains, egress: &Client) -> anyhow::Result<Catalogue> {
+pub(super) fn build(
+    config: &Config,
+    chains: &Chains,
+    egress: &Client,
+) -> anyhow::Result<Catalogue> {
     let mut catalogue = Catalogue {
         gate_hosts: config.server.gate_hosts.clone(),
         public_url: config.server.public_url.to_string(),
@@ -30,7 +34,9 @@ pub(super) fn build(config: &Config, chains: &Chains, egress: &Client) -> anyhow
         let built = build_service(service, tenant, chains, egress)
             .with_context(|| format!("service {}", service.name))?;
         let built = Arc::new(built);
-        catalogue.services.insert(service.id.to_string(), Arc::clone(&built));
+        catalogue
+            .services
+            .insert(service.id.to_string(), Arc::clone(&built));
         catalogue.services.insert(service.name.clone(), built);
     }
     for site in &config.sites {
@@ -50,20 +56,34 @@ fn build_service(
     chains: &Chains,
     egress: &Client,
 ) -> anyhow::Result<Service> {
-    let origin = Arc::new(origin(&service.upstream, false, HostHeader::Origin, egress)?);
+    let origin = Arc::new(origin(
+        &service.upstream,
+        false,
+        HostHeader::Origin,
+        egress,
+    )?);
     let timeout = service.upstream.timeout;
     let paywalls = service
         .paywalls
         .iter()
         .map(|configured| {
-            let mut built =
-                paywall(&configured.paywall, tenant, Some(service.id), timeout, chains)?;
+            let mut built = paywall(
+                &configured.paywall,
+                tenant,
+                Some(service.id),
+                timeout,
+                chains,
+            )?;
             built.target = configured.path.clone();
             built.takes_rest = configured.subpaths;
             Ok((configured.paywall.slug.clone(), Arc::new(built)))
         })
         .collect::<anyhow::Result<_>>()?;
-    Ok(Service { name: service.name.clone(), origin, paywalls })
+    Ok(Service {
+        name: service.name.clone(),
+        origin,
+        paywalls,
+    })
 }
 
 fn build_site(
@@ -72,7 +92,11 @@ fn build_site(
     chains: &Chains,
     egress: &Client,
 ) -> anyhow::Result<Site> {
-    let host = if site.preserve_host { HostHeader::FromRequest } else { HostHeader::Origin };
+    let host = if site.preserve_host {
+        HostHeader::FromRequest
+    } else {
+        HostHeader::Origin
+    };
     let origin = Arc::new(origin(&site.upstream, true, host, egress)?);
     let timeout = site.upstream.timeout;
     let mut failed = None;
@@ -180,8 +204,7 @@ fn origin(
     let target = Target::parse(&upstream.origin.base.to_string())
         .with_context(|| format!("origin {}", upstream.origin))?;
     // What the operator's own file names is allowed exactly as declared (identifiers, "Transport").
-    let policy =
-        AddressPolicy::public_only().allow_target(target.host().clone(), target.port());
+    let policy = AddressPolicy::public_only().allow_target(target.host().clone(), target.port());
     let spec = UpstreamSpec {
         policy: Some(policy),
         head_timeout: upstream.timeout,
@@ -190,7 +213,9 @@ fn origin(
     };
     let (credentials, query_credential) = credentials(&upstream.auth)?;
     Ok(Origin {
-        upstream: egress.upstream(spec).with_context(|| format!("origin {}", upstream.origin))?,
+        upstream: egress
+            .upstream(spec)
+            .with_context(|| format!("origin {}", upstream.origin))?,
         path_prefix: upstream.origin.path_prefix.clone(),
         credentials,
         query_credential,
@@ -198,7 +223,10 @@ fn origin(
     })
 }
 
-type Credentials = (Vec<(HeaderName, Redacted<HeaderValue>)>, Option<Redacted<String>>);
+type Credentials = (
+    Vec<(HeaderName, Redacted<HeaderValue>)>,
+    Option<Redacted<String>>,
+);
 
 fn credentials(auth: &UpstreamAuth) -> anyhow::Result<Credentials> {
     let header = |name: HeaderName, text: &str| {
@@ -209,9 +237,10 @@ fn credentials(auth: &UpstreamAuth) -> anyhow::Result<Credentials> {
     match auth {
         UpstreamAuth::None => Ok((Vec::new(), None)),
         UpstreamAuth::Bearer(token) => header(AUTHORIZATION, &format!("Bearer {}", token.expose())),
-        UpstreamAuth::Header { name, value } => {
-            header(HeaderName::try_from(name).context("the header's name")?, value.expose())
-        }
+        UpstreamAuth::Header { name, value } => header(
+            HeaderName::try_from(name).context("the header's name")?,
+            value.expose(),
+        ),
         UpstreamAuth::Query { name, value } => {
             let encode = |text: &str| {
                 percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)

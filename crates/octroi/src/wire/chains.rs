@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use octroi_app::SupportedAsset;
 use octroi_chain::{
-    AcceptedToken, Chain, ChainOptions, Facilitator, FacilitatorOptions, HttpTransport, HttpTransportOptions, Settler,
-    Transport, Wallet,
+    AcceptedToken, Chain, ChainOptions, Facilitator, FacilitatorOptions, HttpTransport,
+    HttpTransportOptions, Settler, Transport, Wallet,
 };
 use octroi_config::{AssetConfig, NetworkConfig, Settlement};
 use octroi_egress::Client;
@@ -28,16 +28,25 @@ pub(super) struct Chains {
 
 impl Chains {
     pub(super) fn token(&self, chain: ChainId, asset: Address) -> Option<Arc<Token>> {
-        self.tokens.get(&(chain, asset)).map(|(token, _)| Arc::clone(token))
+        self.tokens
+            .get(&(chain, asset))
+            .map(|(token, _)| Arc::clone(token))
     }
 
     /// What our own facilitator may settle: the tokens of networks that have wallets of ours.
     pub(super) fn assets(&self) -> Vec<SupportedAsset> {
-        let ours = |chain| self.by_id.get(chain).is_some_and(|chain| !chain.signers().is_empty());
+        let ours = |chain| {
+            self.by_id
+                .get(chain)
+                .is_some_and(|chain| !chain.signers().is_empty())
+        };
         self.tokens
             .iter()
             .filter(|((chain, _), _)| ours(chain))
-            .map(|(_, (token, mode))| SupportedAsset { token: Arc::clone(token), mode: *mode })
+            .map(|(_, (token, mode))| SupportedAsset {
+                token: Arc::clone(token),
+                mode: *mode,
+            })
             .collect()
     }
 }
@@ -51,8 +60,11 @@ pub(super) async fn start(
     tasks: &TaskTracker,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Chains> {
-    let mut chains =
-        Chains { by_id: HashMap::new(), names: Vec::new(), tokens: HashMap::new() };
+    let mut chains = Chains {
+        by_id: HashMap::new(),
+        names: Vec::new(),
+        tokens: HashMap::new(),
+    };
     for network in networks {
         let transport = transport(network, local_nodes, egress);
         let mut options = options(network, &transport, egress)
@@ -62,7 +74,9 @@ pub(super) async fn start(
         options.simulate &= !local_nodes.contains_key(&network.chain);
         for accepted in &options.tokens {
             let key = (network.chain, accepted.token.address());
-            chains.tokens.insert(key, (Arc::clone(&accepted.token), network.mode));
+            chains
+                .tokens
+                .insert(key, (Arc::clone(&accepted.token), network.mode));
         }
         let chain = Chain::start(
             options,
@@ -87,9 +101,15 @@ fn transport(
     if let Some(node) = local_nodes.get(&network.chain) {
         return Arc::clone(node);
     }
-    let urls =
-        network.rpc_urls.iter().map(|url| Redacted::new(url.expose().to_owned())).collect();
-    Arc::new(HttpTransport::new(HttpTransportOptions::new(urls), egress.clone()))
+    let urls = network
+        .rpc_urls
+        .iter()
+        .map(|url| Redacted::new(url.expose().to_owned()))
+        .collect();
+    Arc::new(HttpTransport::new(
+        HttpTransportOptions::new(urls),
+        egress.clone(),
+    ))
 }
 
 async fn options(
@@ -104,7 +124,9 @@ async fn options(
     let settler = settler(network, egress)?;
     let mut options = ChainOptions::new(&network.name, network.chain, tokens, settler);
     options.block_time = network.block_time;
-    options.erc6492_factories.clone_from(&network.erc6492_factories);
+    options
+        .erc6492_factories
+        .clone_from(&network.erc6492_factories);
     options.multicall = network.multicall_address;
     if let Settlement::Wallets(wallets) = &network.settlement {
         options.batch_max = wallets.batch_max;
@@ -140,7 +162,10 @@ async fn accepted_token(
             Token::new(chain, asset.address, &name, &version)
         }
     };
-    Ok(AcceptedToken { token: Arc::new(token), decimals: asset.decimals })
+    Ok(AcceptedToken {
+        token: Arc::new(token),
+        decimals: asset.decimals,
+    })
 }
 
 fn settler(network: &NetworkConfig, egress: &Client) -> anyhow::Result<Settler> {
@@ -159,7 +184,10 @@ fn settler(network: &NetworkConfig, egress: &Client) -> anyhow::Result<Settler> 
         Settlement::Facilitator(remote) => {
             let mut options = FacilitatorOptions::new(remote.url.expose());
             options.bearer.clone_from(&remote.bearer);
-            Ok(Settler::Facilitator(Arc::new(Facilitator::new(options, egress.clone()))))
+            Ok(Settler::Facilitator(Arc::new(Facilitator::new(
+                options,
+                egress.clone(),
+            ))))
         }
     }
 }

@@ -6,7 +6,9 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use octroi_config::ServerConfig;
 use octroi_proxy::{ClientInfo, Gate, GateBody};
-use octroi_server::{ConnectionInfo, ForwardedField, Handler, ListenerRole, TrustedProxies, client_address};
+use octroi_server::{
+    ConnectionInfo, ForwardedField, Handler, ListenerRole, TrustedProxies, client_address,
+};
 use octroi_types::RequestId;
 
 use super::surfaces::GateSurfaces;
@@ -22,7 +24,11 @@ impl GateHandler {
     pub(super) fn new(gate: Gate, surfaces: GateSurfaces, config: &ServerConfig) -> Self {
         let field = ForwardedField::XForwardedFor;
         let trusted = TrustedProxies::new(config.trusted_proxies.clone(), field);
-        Self { gate, surfaces, trusted }
+        Self {
+            gate,
+            surfaces,
+            trusted,
+        }
     }
 
     fn client(&self, request: &Request<Incoming>, connection: &ConnectionInfo) -> ClientInfo {
@@ -37,7 +43,10 @@ impl GateHandler {
 
     fn proxied_https(&self, request: &Request<Incoming>, connection: &ConnectionInfo) -> bool {
         self.trusted.contains(connection.peer.ip())
-            && request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https")
+            && request
+                .headers()
+                .get("x-forwarded-proto")
+                .is_some_and(|proto| proto == "https")
     }
 }
 

@@ -35,7 +35,10 @@ impl Operations for GateOperations {
             any_chain |= ready;
             parts.push((format!("network:{name}"), ready));
         }
-        Readiness { ready: store && any_chain, parts }
+        Readiness {
+            ready: store && any_chain,
+            parts,
+        }
     }
 
     fn metrics(&self) -> String {

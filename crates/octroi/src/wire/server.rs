@@ -48,7 +48,11 @@ pub(super) fn bind(config: &Config, egress: &Client) -> anyhow::Result<Server> {
 
 fn listeners(server: &ServerConfig) -> Vec<ListenerOptions> {
     let service = |role| {
-        if server.has_tls() { ListenerService::Tls(role) } else { ListenerService::Plain(role) }
+        if server.has_tls() {
+            ListenerService::Tls(role)
+        } else {
+            ListenerService::Plain(role)
+        }
     };
     let listener = |address, service| ListenerOptions {
         socket: ListenerSocket::Bind(address),
@@ -61,12 +65,18 @@ fn listeners(server: &ServerConfig) -> Vec<ListenerOptions> {
         .collect();
     if let Some(address) = server.management_listen {
         let role = ListenerRole::Management;
-        let service =
-            if address.ip().is_loopback() { ListenerService::Plain(role) } else { service(role) };
+        let service = if address.ip().is_loopback() {
+            ListenerService::Plain(role)
+        } else {
+            service(role)
+        };
         listeners.push(listener(address, service));
     }
     listeners.extend(
-        server.redirect_listen.iter().map(|address| listener(*address, ListenerService::Redirect)),
+        server
+            .redirect_listen
+            .iter()
+            .map(|address| listener(*address, ListenerService::Redirect)),
     );
     listeners
 }
@@ -83,8 +93,16 @@ fn tls(server: &ServerConfig, egress: &Client) -> anyhow::Result<Option<TlsOptio
             key: files.key_file.clone(),
         })
         .collect();
-    let acme = server.acme.as_ref().map(|acme| acme_options(acme, egress)).transpose()?;
-    Ok(Some(TlsOptions { files, unknown_name: UnknownName::FirstFile, acme }))
+    let acme = server
+        .acme
+        .as_ref()
+        .map(|acme| acme_options(acme, egress))
+        .transpose()?;
+    Ok(Some(TlsOptions {
+        files,
+        unknown_name: UnknownName::FirstFile,
+        acme,
+    }))
 }
 
 fn acme_options(acme: &AcmeConfig, egress: &Client) -> anyhow::Result<AcmeOptions> {
@@ -99,8 +117,12 @@ fn acme_options(acme: &AcmeConfig, egress: &Client) -> anyhow::Result<AcmeOption
                 .context("directory_url")?;
             let policy = octroi_egress::AddressPolicy::public_only()
                 .allow_target(target.host().clone(), target.port());
-            Client::new(ClientOptions { roots, policy, ..ClientOptions::default() })
-                .context("outgoing TLS to the authority")?
+            Client::new(ClientOptions {
+                roots,
+                policy,
+                ..ClientOptions::default()
+            })
+            .context("outgoing TLS to the authority")?
         }
     };
     Ok(AcmeOptions {

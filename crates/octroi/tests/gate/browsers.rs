@@ -27,14 +27,25 @@ fn preflight(target: &str, method: &str) -> Request {
     Request::new("OPTIONS", target)
         .header("origin", "https://app.test")
         .header("access-control-request-method", method)
-        .header("access-control-request-headers", "payment-signature, x-anything")
+        .header(
+            "access-control-request-headers",
+            "payment-signature, x-anything",
+        )
 }
 
 #[track_caller]
 fn readable(answer: &Answer) {
-    assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some("*"));
+    assert_eq!(
+        answer.header("access-control-allow-origin").as_deref(),
+        Some("*")
+    );
     let exposed = answer.header("access-control-expose-headers").unwrap();
-    for name in ["PAYMENT-REQUIRED", "PAYMENT-RESPONSE", "X-PAYMENT-RESPONSE", "X-Refund-Credit"] {
+    for name in [
+        "PAYMENT-REQUIRED",
+        "PAYMENT-RESPONSE",
+        "X-PAYMENT-RESPONSE",
+        "X-Refund-Credit",
+    ] {
         assert!(exposed.contains(name), "{name}: {exposed}");
     }
 }
@@ -46,13 +57,19 @@ async fn a_preflight_for_a_priced_route_is_answered_without_the_origin() {
     for request in [preflight(ITEM, "POST"), on_site] {
         let answer = gate.send(&request).await;
         assert_eq!(answer.status, 204);
-        assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some("*"));
+        assert_eq!(
+            answer.header("access-control-allow-origin").as_deref(),
+            Some("*")
+        );
         assert_eq!(
             answer.header("access-control-allow-headers").as_deref(),
             Some("payment-signature, x-anything")
         );
         let methods = answer.header("access-control-allow-methods").unwrap();
-        assert!(methods.contains("GET") && methods.contains("OPTIONS"), "{methods}");
+        assert!(
+            methods.contains("GET") && methods.contains("OPTIONS"),
+            "{methods}"
+        );
     }
     assert_eq!(gate.origin.calls(), 0);
     gate.finish().await;
@@ -61,10 +78,14 @@ async fn a_preflight_for_a_priced_route_is_answered_without_the_origin() {
 #[tokio::test]
 async fn a_preflight_for_something_free_is_the_origins() {
     let gate = Setup::new().await.sections(SITE).start().await;
-    gate.origin.answer(Reply::status(204, "").header("access-control-allow-origin", "https://a"));
+    gate.origin
+        .answer(Reply::status(204, "").header("access-control-allow-origin", "https://a"));
     for request in [preflight("/free", "GET"), preflight("/paid/1", "POST")] {
         let answer = gate.send(&request.host("site.test")).await;
-        assert_eq!(answer.header("access-control-allow-origin").as_deref(), Some("https://a"));
+        assert_eq!(
+            answer.header("access-control-allow-origin").as_deref(),
+            Some("https://a")
+        );
     }
     assert_eq!(gate.origin.calls(), 2);
     gate.finish().await;

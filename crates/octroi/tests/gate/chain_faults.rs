@@ -36,7 +36,11 @@ fn pending(answer: &Answer) {
     assert!(answer.header("retry-after").is_some());
     let receipt = answer.receipt(Version::V2).expect("a receipt");
     assert_eq!(receipt.error_reason.as_deref(), Some("settlement_pending"));
-    assert_eq!(answer.header("payment-required"), None, "a client would pay again");
+    assert_eq!(
+        answer.header("payment-required"),
+        None,
+        "a client would pay again"
+    );
 }
 
 /// The buyer's next payment for the same request is served by the first, and is never sent.
@@ -51,7 +55,8 @@ async fn is_covered(gate: &TestGate, buyer: &octroi_testkit::Buyer, path: &str) 
 
 /// Once a credit has come of the only payment.
 async fn is_credited(gate: &TestGate) {
-    gate.books_say("a credit is there", |books| books.credit_units() == PRICE).await;
+    gate.books_say("a credit is there", |books| books.credit_units() == PRICE)
+        .await;
     assert_eq!(gate.paid_units(), PRICE);
 }
 
@@ -86,7 +91,11 @@ async fn a_node_that_is_down_before_the_settlement_is_sent_releases_the_claim() 
             (SENDS.contains(&method) || simulates).then_some(Fault::Unreachable)
         });
         let answer = gate.send(&paid).await;
-        assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()), "{path}");
+        assert_eq!(
+            answer.outcome(),
+            (503, "settlement_unavailable".to_owned()),
+            "{path}"
+        );
         assert_eq!(gate.paid_units(), 0);
         drop(down);
         assert_eq!(gate.send(&paid).await.status, 200);
@@ -193,7 +202,10 @@ async fn a_payer_whose_money_is_gone_by_the_settlement_is_told_and_nothing_is_se
     hold.release();
     let answer = connection.answer().await;
     let terms = answer.required(Version::V2);
-    assert_eq!(terms.error(), Some("invalid_exact_evm_insufficient_balance"));
+    assert_eq!(
+        terms.error(),
+        Some("invalid_exact_evm_insufficient_balance")
+    );
     assert!(!answer.text().contains("content"));
     assert_eq!(gate.node.count("eth_sendRawTransaction"), 0);
     assert_eq!(gate.finish().await.states(), [RELEASED]);
@@ -251,7 +263,8 @@ async fn a_block_that_is_replaced_is_settled_again_with_the_same_bytes() {
     let answer = gate.send(&payment.on(request.clone())).await;
     assert_eq!(answer.status, 200);
     let hash = answer.receipt(Version::V2).unwrap().transaction;
-    gate.books_say("it is delivered", |books| books.open().count() == 0).await;
+    gate.books_say("it is delivered", |books| books.open().count() == 0)
+        .await;
     gate.net.reorg(1);
     assert_eq!(gate.paid_units(), 0);
     eventually("it is on the chain again", async || {
@@ -259,7 +272,9 @@ async fn a_block_that_is_replaced_is_settled_again_with_the_same_bytes() {
         (gate.paid_units() == PRICE).then_some(())
     })
     .await;
-    let row = gate.books_say("it is settled", |books| books.states() == [SERVED]).await;
+    let row = gate
+        .books_say("it is settled", |books| books.states() == [SERVED])
+        .await;
     assert_eq!(row.only().tx_hash.map(|hash| hash.to_string()), Some(hash));
     // What was bought is not bought again.
     let again = gate.send(&payment.on(request)).await;
@@ -303,7 +318,10 @@ async fn gas_above_the_cap_sends_nothing_and_the_same_payment_may_come_again() {
 /// A block whose gas costs so much, or what it usually costs.
 fn spike(gate: &TestGate, wei: Option<u64>) {
     if let Some(wei) = wei {
-        gate.net.rpc("anvil_setNextBlockBaseFeePerGas", &json!([format!("0x{wei:x}")]));
+        gate.net.rpc(
+            "anvil_setNextBlockBaseFeePerGas",
+            &json!([format!("0x{wei:x}")]),
+        );
     }
     gate.net.mine(1);
 }
@@ -350,16 +368,28 @@ async fn a_transaction_that_reverts_leaves_the_payment_pending_until_its_window_
         (gate.node.count("eth_sendRawTransaction") > 0).then_some(())
     })
     .await;
-    // The payer's money goes elsewhere in the same block, and before.
-    stranger::empty_purse_in_next_block(&gate.net, &buyer);
-    let answer = connection.answer().await;
+    // The payer's money goes elsewhere, and ours comes after that.
+    let ours = gate.books().await.only().tx_hash.unwrap();
+    gate.net.rpc("anvil_dropTransaction", &json!([ours]));
+    stranger::empty_purse(&gate.net, &buyer);
+    let mining = eventually("ours is in a block", async || {
+        gate.net.mine(1);
+        (gate.books().await.only().payment == PaymentState::Unknown).then_some(())
+    });
+    let (answer, ()) = tokio::join!(connection.answer(), mining);
     pending(&answer);
     assert_eq!(gate.paid_units(), 0);
     // The payer gets money again: whoever has the authorization can still send it.
-    gate.net.devnet().fund(buyer.address, octroi_testkit::amount(PRICE), 0).unwrap();
+    gate.net
+        .devnet()
+        .fund(buyer.address, octroi_testkit::amount(PRICE), 0)
+        .unwrap();
     pending(&gate.send(&paid).await);
     gate.net.pass(600);
-    gate.books_say("it has failed", |books| books.only().payment == PaymentState::Failed).await;
+    gate.books_say("it has failed", |books| {
+        books.only().payment == PaymentState::Failed
+    })
+    .await;
     assert_eq!(gate.send(&paid).await.status, 402);
     gate.finish().await;
 }
@@ -374,7 +404,10 @@ async fn a_payment_that_never_reached_the_chain_has_failed_when_its_window_is_fi
     gate.net.pass(100);
     assert_eq!(gate.books().await.only().payment, PaymentState::Unknown);
     gate.net.pass(600);
-    gate.books_say("it has failed", |books| books.only().payment == PaymentState::Failed).await;
+    gate.books_say("it has failed", |books| {
+        books.only().payment == PaymentState::Failed
+    })
+    .await;
     drop(lost);
     let late = gate.send(&payment.on(request)).await;
     assert_eq!(late.status, 402);
@@ -385,7 +418,9 @@ async fn a_payment_that_never_reached_the_chain_has_failed_when_its_window_is_fi
 #[tokio::test]
 async fn a_node_of_another_chain_is_refused_at_the_start() {
     let setup = Setup::new().await;
-    let _lying = setup.node().always(&["eth_chainId"], || Fault::Say(json!("0x1")));
+    let _lying = setup
+        .node()
+        .always(&["eth_chainId"], || Fault::Say(json!("0x1")));
     let refused = setup.try_start().await.err().expect("it does not start");
     assert!(refused.contains("base-sepolia"), "{refused}");
 }
@@ -402,7 +437,9 @@ async fn a_gate_whose_node_is_down_at_the_start_sells_when_it_comes_back() {
     let answer = gate.send(&paid).await;
     assert_eq!(answer.outcome(), (503, "settlement_unavailable".to_owned()));
     drop(down);
-    eventually("the gate sells", async || (gate.send(&paid).await.status == 200).then_some(()))
-        .await;
+    eventually("the gate sells", async || {
+        (gate.send(&paid).await.status == 200).then_some(())
+    })
+    .await;
     gate.finish().await;
 }

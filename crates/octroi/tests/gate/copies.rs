@@ -31,7 +31,10 @@ async fn at_once(gate: &TestGate, copies: &[Request]) -> BTreeMap<(u16, String),
 
 fn refused(outcomes: &BTreeMap<(u16, String), usize>) -> usize {
     let codes = ["payment_in_use", "payment_already_used"];
-    codes.iter().filter_map(|code| outcomes.get(&(409, (*code).to_owned()))).sum()
+    codes
+        .iter()
+        .filter_map(|code| outcomes.get(&(409, (*code).to_owned())))
+        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +49,11 @@ async fn sixty_four_copies_at_once_make_one_call_one_settlement_and_one_answer()
         assert_eq!(refused(&outcomes), COPIES - 1, "{outcomes:?}");
         assert_eq!(gate.origin.calls(), 1);
         assert_eq!(gate.paid_units(), PRICE);
-        let sent: u64 = gate.net.wallets().map(|wallet| gate.net.sent_by(wallet.address)).sum();
+        let sent: u64 = gate
+            .net
+            .wallets()
+            .map(|wallet| gate.net.sent_by(wallet.address))
+            .sum();
         assert_eq!(sent, 1);
         assert_eq!(
             gate.finish().await.states(),
@@ -77,7 +84,10 @@ async fn one_authorization_in_the_words_of_both_versions_is_one_payment() {
     let gate = TestGate::start().await;
     let request = Request::get(ITEM);
     let payment = gate.sign(&gate.net.buyer(), &request).await;
-    let (two, one) = (payment.on(request.clone()), in_version_1(&payment).on(request));
+    let (two, one) = (
+        payment.on(request.clone()),
+        in_version_1(&payment).on(request),
+    );
     let copies: Vec<_> = (0..16).flat_map(|_| [two.clone(), one.clone()]).collect();
     let outcomes = at_once(&gate, &copies).await;
     assert_eq!(outcomes[&(200, String::new())], 1, "{outcomes:?}");
@@ -97,7 +107,11 @@ async fn sixty_four_payments_at_once_are_all_served_and_share_transactions() {
     let outcomes = at_once(&gate, &paid).await;
     assert_eq!(outcomes, BTreeMap::from([((200, String::new()), COPIES)]));
     assert_eq!(gate.origin.calls(), COPIES);
-    let sent: u64 = gate.net.wallets().map(|wallet| gate.net.sent_by(wallet.address)).sum();
+    let sent: u64 = gate
+        .net
+        .wallets()
+        .map(|wallet| gate.net.sent_by(wallet.address))
+        .sum();
     assert!(sent < COPIES as u64, "{sent} transactions");
     assert_eq!(gate.finish().await.settled_units(), COPIES as u64 * PRICE);
 }
@@ -133,7 +147,10 @@ async fn a_copy_during_the_work_and_after_it_gets_a_conflict_and_nothing_of_the_
         content.extend_from_slice(&part.unwrap());
     }
     assert_eq!(content, b"content");
-    gate.books_say("it is delivered", |books| books.only().work == WorkState::Delivered).await;
+    gate.books_say("it is delivered", |books| {
+        books.only().work == WorkState::Delivered
+    })
+    .await;
     let after = gate.send(&paid).await;
     assert_eq!(after.outcome(), (409, "payment_already_used".to_owned()));
     let receipt = after.receipt(Version::V2).expect("a receipt");
@@ -152,22 +169,57 @@ async fn a_copy_during_the_work_and_after_it_gets_a_conflict_and_nothing_of_the_
 async fn a_payment_for_one_request_does_not_buy_another() {
     let gate = TestGate::start().await;
     let first = Request::new("PUT", &format!("{TREE}/a?x=1")).header("content-length", "3");
-    let first = Request { body: "one".into(), ..first };
+    let first = Request {
+        body: "one".into(),
+        ..first
+    };
     let terms = gate.send(&Request::get(TREE)).await.required(Version::V2);
     let payment = gate.net.buyer().sign(&terms);
     let hold = Hold::new();
     gate.origin.answer(Reply::ok("content").held(&hold));
     let others = [
-        Request { target: format!("{TREE}/b?x=1"), ..first.clone() },
-        Request { target: format!("{TREE}/a/?x=1"), ..first.clone() },
-        Request { target: format!("{TREE}/A?x=1"), ..first.clone() },
-        Request { target: format!("{TREE}/a?x=2"), ..first.clone() },
-        Request { target: format!("{TREE}/a"), ..first.clone() },
-        Request { target: format!("{TREE}/a?"), ..first.clone() },
-        Request { target: "/api/x402/pay/shop/item".to_owned(), method: "POST".to_owned(), ..first.clone() },
-        Request { method: "DELETE".to_owned(), ..first.clone() },
-        Request { body: "two".into(), ..first.clone() },
-        Request { body: "".into(), headers: Vec::new(), ..first.clone() },
+        Request {
+            target: format!("{TREE}/b?x=1"),
+            ..first.clone()
+        },
+        Request {
+            target: format!("{TREE}/a/?x=1"),
+            ..first.clone()
+        },
+        Request {
+            target: format!("{TREE}/A?x=1"),
+            ..first.clone()
+        },
+        Request {
+            target: format!("{TREE}/a?x=2"),
+            ..first.clone()
+        },
+        Request {
+            target: format!("{TREE}/a"),
+            ..first.clone()
+        },
+        Request {
+            target: format!("{TREE}/a?"),
+            ..first.clone()
+        },
+        Request {
+            target: "/api/x402/pay/shop/item".to_owned(),
+            method: "POST".to_owned(),
+            ..first.clone()
+        },
+        Request {
+            method: "DELETE".to_owned(),
+            ..first.clone()
+        },
+        Request {
+            body: "two".into(),
+            ..first.clone()
+        },
+        Request {
+            body: "".into(),
+            headers: Vec::new(),
+            ..first.clone()
+        },
     ];
     let mut buyer = gate.client.connect().await;
     buyer.send(&payment.on(first)).await;

@@ -28,7 +28,10 @@ async fn gate() -> TestGate {
 #[tokio::test]
 async fn trailers_pass_both_ways_where_nothing_is_sold() {
     let gate = gate().await;
-    let reply = Reply::stream(200).header("trailer", "x-sum").data("ab").trailer("x-sum", "7");
+    let reply = Reply::stream(200)
+        .header("trailer", "x-sum")
+        .data("ab")
+        .trailer("x-sum", "7");
     gate.origin.answer(reply);
     let mut connection = gate.client.connect().await;
     let request = Request::new("POST", "/up")
@@ -43,14 +46,20 @@ async fn trailers_pass_both_ways_where_nothing_is_sold() {
     assert_eq!((answer.status, answer.text()), (200, "ab"));
     assert_eq!(answer.trailers["x-sum"], "7");
     let seen = gate.origin.last();
-    assert_eq!((&seen.body[..], &seen.trailers["x-check"]), (&b"body"[..], &"42".parse().unwrap()));
+    assert_eq!(
+        (&seen.body[..], &seen.trailers["x-check"]),
+        (&b"body"[..], &"42".parse().unwrap())
+    );
     gate.finish().await;
 }
 
 #[tokio::test]
 async fn trailers_of_a_paid_answer_pass_and_those_of_a_bound_body_do_not() {
     let gate = gate().await;
-    let reply = Reply::stream(200).header("trailer", "x-sum").data("ab").trailer("x-sum", "7");
+    let reply = Reply::stream(200)
+        .header("trailer", "x-sum")
+        .data("ab")
+        .trailer("x-sum", "7");
     gate.origin.answer(reply);
     let request = Request::new("POST", ITEM)
         .header("te", "trailers")
@@ -81,10 +90,14 @@ async fn ranges_and_conditions_are_the_origins_to_answer_and_are_sold() {
         }
         None => Reply::ok("abcdefg").header("etag", "\"1\""),
     });
-    let part = gate.buy(&buyer, &Request::get(ITEM).header("range", "bytes=1-3")).await;
+    let part = gate
+        .buy(&buyer, &Request::get(ITEM).header("range", "bytes=1-3"))
+        .await;
     assert_eq!((part.status, part.text()), (206, "bcd"));
     assert_eq!(part.header("content-range").as_deref(), Some("bytes 1-3/7"));
-    let same = gate.buy(&buyer, &Request::get(ITEM).header("if-none-match", "\"1\"")).await;
+    let same = gate
+        .buy(&buyer, &Request::get(ITEM).header("if-none-match", "\"1\""))
+        .await;
     assert_eq!((same.status, same.body.len()), (304, 0));
     assert_eq!(same.header("etag").as_deref(), Some("\"1\""));
     for answer in [part, same] {
@@ -110,9 +123,15 @@ async fn no_shared_cache_may_keep_what_was_paid_for_or_what_was_refused() {
         gate.origin.answer(reply(status));
         let answer = gate.buy(&buyer, &Request::get(ITEM)).await;
         assert_eq!(answer.status, status);
-        assert_eq!(answer.header("cache-control").as_deref(), Some("private, max-age=60"));
+        assert_eq!(
+            answer.header("cache-control").as_deref(),
+            Some("private, max-age=60")
+        );
         let vary = answer.header("vary").unwrap();
-        assert!(vary.contains("accept-encoding") && vary.contains("PAYMENT-SIGNATURE"), "{vary}");
+        assert!(
+            vary.contains("accept-encoding") && vary.contains("PAYMENT-SIGNATURE"),
+            "{vary}"
+        );
         for name in ["cdn-cache-control", "surrogate-control", "expires"] {
             assert_eq!(answer.header(name), None, "{name}");
         }
@@ -132,7 +151,14 @@ async fn no_shared_cache_may_keep_what_was_paid_for_or_what_was_refused() {
 #[tokio::test]
 async fn headers_of_one_connection_do_not_cross_the_gate() {
     let gate = gate().await;
-    let names = ["x-mine", "keep-alive", "proxy-connection", "te", "upgrade", "trailer-x"];
+    let names = [
+        "x-mine",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "upgrade",
+        "trailer-x",
+    ];
     let reply = Reply::ok("content")
         .header("connection", "x-mine, trailer-x")
         .header("x-mine", "1")
@@ -152,8 +178,12 @@ async fn headers_of_one_connection_do_not_cross_the_gate() {
             .header("te", "gzip")
             .header("x-end-to-end", "kept")
     };
-    let free = gate.send(&dressed(Request::get("/x").host("site.test"))).await;
-    let paid = gate.buy(&gate.net.buyer(), &dressed(Request::get(ITEM))).await;
+    let free = gate
+        .send(&dressed(Request::get("/x").host("site.test")))
+        .await;
+    let paid = gate
+        .buy(&gate.net.buyer(), &dressed(Request::get(ITEM)))
+        .await;
     for answer in [free, paid] {
         assert_eq!(answer.status, 200);
         for name in names.iter().chain(&["proxy-authenticate"]) {
@@ -185,9 +215,15 @@ async fn an_origin_is_told_who_called_by_the_gate_and_not_by_the_client() {
     let seen = gate.origin.last();
     assert_eq!(seen.header("host").as_deref(), Some("site.test"));
     assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
-    assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("site.test"));
+    assert_eq!(
+        seen.header("x-forwarded-host").as_deref(),
+        Some("site.test")
+    );
     assert_eq!(seen.header("x-forwarded-proto").as_deref(), Some("http"));
-    assert_eq!((seen.header("x-forwarded-port"), seen.header("forwarded")), (None, None));
+    assert_eq!(
+        (seen.header("x-forwarded-port"), seen.header("forwarded")),
+        (None, None)
+    );
     let id = answer.header("x-request-id").unwrap();
     assert!(id.starts_with("req_") && id != "req_forged", "{id}");
     assert_eq!(seen.header("x-request-id"), Some(id));
@@ -195,13 +231,18 @@ async fn an_origin_is_told_who_called_by_the_gate_and_not_by_the_client() {
     gate.send(&Request::get("/x").host("renamed.test")).await;
     let seen = gate.origin.last();
     assert_eq!(seen.header("host"), Some(gate.origin.address().to_string()));
-    assert_eq!(seen.header("x-forwarded-host").as_deref(), Some("renamed.test"));
+    assert_eq!(
+        seen.header("x-forwarded-host").as_deref(),
+        Some("renamed.test")
+    );
     gate.finish().await;
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed_about_the_client() {
-    let setup = Setup::new().await.server("trusted_proxies = [\"127.0.0.1\"]");
+    let setup = Setup::new()
+        .await
+        .server("trusted_proxies = [\"127.0.0.1\"]");
     let gate = setup.sections(SITE).start().await;
     let id = octroi_types::RequestId::generate().to_string();
     let request = Request::get("/x")
@@ -229,7 +270,10 @@ async fn the_request_reaches_the_origin_as_it_was_sent() {
         .header("x-twice", "2");
     assert_eq!(gate.buy(&gate.net.buyer(), &request).await.status, 200);
     let seen = gate.origin.last();
-    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/item?a=1&b=%20"));
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("POST", "/item?a=1&b=%20")
+    );
     assert_eq!(seen.body, body);
     assert_eq!(seen.header("x-twice").as_deref(), Some("1, 2"));
     assert_eq!(seen.header("content-length").as_deref(), Some("60000"));

@@ -47,7 +47,8 @@ async fn a_client_that_leaves_before_the_head_is_settled_and_has_a_credit() {
         hold.reached().await;
         connection.reset();
         hold.release();
-        gate.books_say("a credit is there", |books| books.credit_units() == PRICE).await;
+        gate.books_say("a credit is there", |books| books.credit_units() == PRICE)
+            .await;
         assert_eq!(gate.paid_units(), PRICE);
         is_covered(&gate, &buyer).await;
         assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
@@ -60,14 +61,16 @@ async fn a_client_that_leaves_during_the_settlement_is_settled_and_has_a_credit(
         let gate = TestGate::start().await;
         let (buyer, hold) = (gate.net.buyer(), Hold::new());
         let held = hold.clone();
-        let _rule = gate.node.always(&["eth_sendRawTransaction", "eth_sendRawTransactionSync"], move || {
-            Fault::HoldAnswer(held.clone())
-        });
+        let _rule = gate.node.always(
+            &["eth_sendRawTransaction", "eth_sendRawTransactionSync"],
+            move || Fault::HoldAnswer(held.clone()),
+        );
         let connection = begin(&gate, &buyer, path).await;
         hold.reached().await;
         connection.reset();
         hold.release();
-        gate.books_say("a credit is there", |books| books.credit_units() == PRICE).await;
+        gate.books_say("a credit is there", |books| books.credit_units() == PRICE)
+            .await;
         is_covered(&gate, &buyer).await;
         assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
     }
@@ -77,13 +80,15 @@ async fn a_client_that_leaves_during_the_settlement_is_settled_and_has_a_credit(
 async fn a_client_that_leaves_between_head_and_body_has_a_credit() {
     let gate = TestGate::start().await;
     let (buyer, hold) = (gate.net.buyer(), Hold::new());
-    gate.origin.answer(Reply::stream(200).wait(&hold).data("content"));
+    gate.origin
+        .answer(Reply::stream(200).wait(&hold).data("content"));
     let mut connection = begin(&gate, &buyer, ITEM).await;
     let head = connection.head().await;
     assert!(head.receipt(Version::V2).unwrap().success);
     connection.reset();
     // The stream is silent, and the gate notices all the same.
-    gate.books_say("a credit is there", |books| books.credit_units() == PRICE).await;
+    gate.books_say("a credit is there", |books| books.credit_units() == PRICE)
+        .await;
     hold.release();
     is_covered(&gate, &buyer).await;
     assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
@@ -94,12 +99,14 @@ async fn a_client_that_leaves_in_the_middle_is_charged_by_the_routes_rule() {
     for (path, state) in [(ITEM, SERVED), (KIND, CREDITED)] {
         let gate = TestGate::start().await;
         let (buyer, hold) = (gate.net.buyer(), Hold::new());
-        gate.origin.answer(Reply::stream(200).data("half").wait(&hold).data("rest"));
+        gate.origin
+            .answer(Reply::stream(200).data("half").wait(&hold).data("rest"));
         let mut connection = begin(&gate, &buyer, path).await;
         connection.head().await;
         assert_eq!(connection.part().await.unwrap().unwrap(), "half");
         connection.reset();
-        gate.books_say("its end is written", |books| books.open().count() == 0).await;
+        gate.books_say("its end is written", |books| books.open().count() == 0)
+            .await;
         assert_eq!(gate.books().await.states(), [state]);
         hold.release();
         if state == CREDITED {
@@ -132,14 +139,20 @@ async fn a_client_that_leaves_in_a_large_upload_is_not_charged() {
     let payment = gate.sign(&gate.net.buyer(), &Request::post(ITEM, "")).await;
     let request = Request::new("POST", ITEM)
         .header("content-length", "200000")
-        .header("content-digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:");
+        .header(
+            "content-digest",
+            "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:",
+        );
     let mut connection = gate.client.connect().await;
     connection.send_head(&payment.on(request)).await;
     connection.write(&vec![b'x'; 150_000]).await;
     gate.origin.called(1).await;
     connection.reset();
     let books = gate.books_say("it is released", |books| {
-        books.transactions.iter().all(|row| row.payment == PaymentState::Released)
+        books
+            .transactions
+            .iter()
+            .all(|row| row.payment == PaymentState::Released)
     });
     assert_eq!(books.await.transactions.len(), 1);
     assert_eq!(gate.paid_units(), 0);
@@ -162,7 +175,10 @@ async fn a_gate_that_stops_sees_through_what_clients_left_behind() {
         // The settlement is sent while the gate stops, and waits for its block.
         eventually("it is in the pool", async || {
             let waits = |wallet| net.rpc("eth_getTransactionCount", &json!([wallet, "pending"]));
-            wallets.iter().any(|wallet| waits(wallet) != "0x0").then_some(())
+            wallets
+                .iter()
+                .any(|wallet| waits(wallet) != "0x0")
+                .then_some(())
         })
         .await;
         net.mine(1);

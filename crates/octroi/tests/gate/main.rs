@@ -5,16 +5,23 @@
 mod browsers;
 mod chain_faults;
 mod copies;
+mod crash;
+mod facilitator;
 mod forwarding;
+mod kill;
 mod leaving;
 mod mutation;
 mod origin_faults;
 mod paths;
 mod paying;
+mod privacy;
+mod process;
+mod protocols;
 mod refusing;
 mod secrets;
 mod stranger;
 mod trust;
+mod unpaid;
 mod upgrades;
 
 /// Paywalls of the shop that every test world has.

@@ -16,7 +16,13 @@ use crate::{ITEM, PRICE};
 /// among them (the resource, extensions) is the client's own note and never believed.
 fn fields(payment: &Value) -> Vec<String> {
     let mut fields = Vec::new();
-    for root in ["/payload", "/accepted", "/scheme", "/network", "/x402Version"] {
+    for root in [
+        "/payload",
+        "/accepted",
+        "/scheme",
+        "/network",
+        "/x402Version",
+    ] {
         if let Some(value) = payment.pointer(root) {
             leaves(root, value, &mut fields);
         }
@@ -39,7 +45,10 @@ fn leaves(path: &str, value: &Value, fields: &mut Vec<String>) {
 #[derive(Debug, Clone)]
 enum Change {
     /// Another digit at some place.
-    Digit { place: usize, by: u8 },
+    Digit {
+        place: usize,
+        by: u8,
+    },
     /// One digit more or less.
     Longer,
     Shorter,
@@ -65,14 +74,22 @@ fn mutated(payment: &Value, field: &str, change: &Change) -> Option<Value> {
     let (parent, key) = field.rsplit_once('/')?;
     let object = mutated.pointer_mut(parent)?.as_object_mut()?;
     let value = object.get(key)?.clone();
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
     let changed = match change {
         Change::Gone => {
             object.remove(key);
             return Some(mutated);
         }
-        Change::Kind(kind) => [json!(null), json!(true), json!([]), json!({}), json!(""), json!(-1)]
-            [*kind]
+        Change::Kind(kind) => [
+            json!(null),
+            json!(true),
+            json!([]),
+            json!({}),
+            json!(""),
+            json!(-1),
+        ][*kind]
             .clone(),
         Change::Longer if value.is_number() => json!(value.as_u64()? * 10 + 1),
         Change::Shorter if value.is_number() => json!(value.as_u64()? / 10),
@@ -99,7 +116,11 @@ fn mutated(payment: &Value, field: &str, change: &Change) -> Option<Value> {
 
 fn is_refused(runtime: &Runtime, gate: &TestGate, payment: &Payment, json: &Value) {
     let header_value = STANDARD.encode(json.to_string());
-    let request = Payment { header_value, ..payment.clone() }.on(Request::get(ITEM));
+    let request = Payment {
+        header_value,
+        ..payment.clone()
+    }
+    .on(Request::get(ITEM));
     let answer = runtime.block_on(gate.send(&request));
     assert_eq!(answer.status, 402, "{json:#}");
 }
@@ -139,5 +160,8 @@ fn every_single_field_mutation_is_refused_and_the_origin_is_not_called() {
         assert_eq!(answer.status, 200);
     }
     let books = runtime.block_on(gate.finish());
-    assert_eq!((books.transactions.len(), books.settled_units()), (2, 2 * PRICE));
+    assert_eq!(
+        (books.transactions.len(), books.settled_units()),
+        (2, 2 * PRICE)
+    );
 }

@@ -41,7 +41,11 @@ settle = "before_origin"
 #[tokio::test]
 async fn an_origin_that_is_down_charges_nothing_and_the_same_payment_may_come_again() {
     let nowhere = Origin::nowhere().await;
-    let gate = Setup::new().await.sections(&service("down", nowhere)).start().await;
+    let gate = Setup::new()
+        .await
+        .sections(&service("down", nowhere))
+        .start()
+        .await;
     let request = Request::get("/api/x402/pay/down/item");
     let payment = gate.sign(&gate.net.buyer(), &request).await;
     let paid = payment.on(request);
@@ -60,7 +64,11 @@ async fn an_origin_that_is_down_charges_nothing_and_the_same_payment_may_come_ag
 #[tokio::test]
 async fn an_origin_that_is_down_after_settlement_leaves_a_credit_that_is_named() {
     let nowhere = Origin::nowhere().await;
-    let gate = Setup::new().await.sections(&service("down", nowhere)).start().await;
+    let gate = Setup::new()
+        .await
+        .sections(&service("down", nowhere))
+        .start()
+        .await;
     let (buyer, request) = (gate.net.buyer(), Request::get("/api/x402/pay/down/first"));
     let answer = gate.buy(&buyer, &request).await;
     assert_eq!(answer.outcome(), (502, "origin_unreachable".to_owned()));
@@ -69,13 +77,20 @@ async fn an_origin_that_is_down_after_settlement_leaves_a_credit_that_is_named()
     assert_eq!(gate.paid_units(), PRICE);
     let books = gate.finish().await;
     assert_eq!(books.states(), [CREDITED]);
-    assert_eq!(books.only().refund_credit.map(|id| id.to_string()), Some(credit));
+    assert_eq!(
+        books.only().refund_credit.map(|id| id.to_string()),
+        Some(credit)
+    );
     assert_eq!((books.credit_units(), books.revenue_units()), (PRICE, 0));
 }
 
 #[tokio::test]
 async fn an_origin_that_takes_too_long_charges_nothing_and_the_same_payment_may_come_again() {
-    let gate = Setup::new().await.sections(&service("slow", "ORIGIN")).start().await;
+    let gate = Setup::new()
+        .await
+        .sections(&service("slow", "ORIGIN"))
+        .start()
+        .await;
     let hold = Hold::new();
     gate.origin.answer(Reply::ok("late").held(&hold));
     let request = Request::get("/api/x402/pay/slow/item");
@@ -98,7 +113,10 @@ async fn an_answer_that_is_an_error_is_passed_on_and_not_charged() {
         let reply = Reply::status(status, "the origin's own words").header("retry-after", "9");
         gate.origin.answer(reply);
         let answer = gate.send(&paid).await;
-        assert_eq!((answer.status, answer.text()), (status, "the origin's own words"));
+        assert_eq!(
+            (answer.status, answer.text()),
+            (status, "the origin's own words")
+        );
         assert_eq!(answer.header("retry-after").as_deref(), Some("9"));
         assert_eq!((answer.receipt(Version::V2), answer.credit()), (None, None));
         assert_eq!(gate.paid_units(), 0);
@@ -115,7 +133,8 @@ async fn an_answer_that_is_an_error_is_passed_on_and_not_charged() {
 async fn an_error_after_settlement_leaves_a_credit_that_pays_for_the_next_request() {
     let gate = TestGate::start().await;
     let (buyer, request) = (gate.net.buyer(), Request::get(FIRST));
-    gate.origin.answer(Reply::status(500, "sorry").header("x-refund-credit", "cr_forged"));
+    gate.origin
+        .answer(Reply::status(500, "sorry").header("x-refund-credit", "cr_forged"));
     let failed = gate.buy(&buyer, &request).await;
     assert_eq!((failed.status, failed.text()), (500, "sorry"));
     let credit = failed.credit().expect("a credit");
@@ -137,7 +156,10 @@ async fn an_error_after_settlement_leaves_a_credit_that_pays_for_the_next_reques
     assert_eq!(gate.paid_units(), 2 * PRICE);
     let books = gate.finish().await;
     assert_eq!(books.states(), [CREDITED, COVERED, SERVED]);
-    assert_eq!((books.credit_units(), books.revenue_units()), (0, 2 * PRICE));
+    assert_eq!(
+        (books.credit_units(), books.revenue_units()),
+        (0, 2 * PRICE)
+    );
 }
 
 #[tokio::test]
@@ -145,7 +167,12 @@ async fn a_covered_payment_that_is_not_served_gives_the_credit_back() {
     let gate = TestGate::start().await;
     let buyer = gate.net.buyer();
     gate.origin.answer(Reply::status(500, "sorry"));
-    assert!(gate.buy(&buyer, &Request::get(FIRST)).await.credit().is_some());
+    assert!(
+        gate.buy(&buyer, &Request::get(FIRST))
+            .await
+            .credit()
+            .is_some()
+    );
     // Covered, and again not served: nothing more is credited, and nothing is lost.
     for path in [ITEM, FIRST] {
         let again = gate.buy(&buyer, &Request::get(path)).await;
@@ -154,7 +181,10 @@ async fn a_covered_payment_that_is_not_served_gives_the_credit_back() {
     gate.origin.answer(Reply::ok("content"));
     assert_eq!(gate.buy(&buyer, &Request::get(ITEM)).await.status, 200);
     assert_eq!(gate.paid_units(), PRICE);
-    assert_eq!(gate.finish().await.states(), [CREDITED, RELEASED, RELEASED, COVERED]);
+    assert_eq!(
+        gate.finish().await.states(),
+        [CREDITED, RELEASED, RELEASED, COVERED]
+    );
 }
 
 #[tokio::test]
@@ -185,14 +215,19 @@ async fn a_break_before_the_first_byte_leaves_a_credit() {
         // The head may have gone out before the break was known, or not.
         let broken = connection.try_answer().await;
         assert!(broken.is_none_or(|broken| !broken.complete && broken.body.is_empty()));
-        let owed = gate.books_say("a credit is there", |books| books.credit_units() == PRICE).await;
+        let owed = gate
+            .books_say("a credit is there", |books| books.credit_units() == PRICE)
+            .await;
         assert_eq!(owed.revenue_units() % PRICE, 0);
         gate.origin.answer(Reply::ok("content"));
         let covered = gate.buy(&buyer, &Request::get(path)).await;
         assert_eq!((covered.status, covered.text()), (200, "content"));
         assert_eq!(covered.receipt(Version::V2).unwrap().transaction, "");
     }
-    assert_eq!(gate.finish().await.states(), [CREDITED, COVERED, CREDITED, COVERED]);
+    assert_eq!(
+        gate.finish().await.states(),
+        [CREDITED, COVERED, CREDITED, COVERED]
+    );
 }
 
 #[tokio::test]
@@ -201,8 +236,12 @@ async fn a_break_in_the_middle_is_charged_by_the_routes_rule() {
     gate.origin.answer(Reply::stream(200).data("half").broken());
     for (path, credit) in [(ITEM, 0), (KIND, PRICE)] {
         let broken = gate.buy(&gate.net.buyer(), &Request::get(path)).await;
-        assert_eq!((broken.status, broken.complete, broken.text()), (200, false, "half"));
-        gate.books_say("its end is written", |books| books.open().count() == 0).await;
+        assert_eq!(
+            (broken.status, broken.complete, broken.text()),
+            (200, false, "half")
+        );
+        gate.books_say("its end is written", |books| books.open().count() == 0)
+            .await;
         assert_eq!(gate.books().await.credit_units(), credit);
     }
     assert_eq!(gate.finish().await.states(), [SERVED, CREDITED]);
@@ -227,13 +266,21 @@ async fn a_connection_that_is_cut_without_a_head_charges_nothing() {
 async fn an_idempotent_route_calls_its_origin_once_more() {
     let gate = TestGate::start().await;
     let calls = Arc::new(AtomicUsize::new(0));
-    gate.origin.answer_with(move |_| match calls.fetch_add(1, Ordering::Relaxed) {
-        0 => Reply::cut(),
-        _ => Reply::ok("content"),
-    });
-    let answer = gate.buy(&gate.net.buyer(), &Request::post(AGAIN, "body")).await;
+    gate.origin
+        .answer_with(move |_| match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Reply::cut(),
+            _ => Reply::ok("content"),
+        });
+    let answer = gate
+        .buy(&gate.net.buyer(), &Request::post(AGAIN, "body"))
+        .await;
     assert_eq!((answer.status, answer.text()), (200, "content"));
-    let bodies: Vec<_> = gate.origin.seen().into_iter().map(|seen| seen.body).collect();
+    let bodies: Vec<_> = gate
+        .origin
+        .seen()
+        .into_iter()
+        .map(|seen| seen.body)
+        .collect();
     assert_eq!(bodies, ["body", "body"]);
     assert_eq!(gate.finish().await.states(), [SERVED]);
 }
@@ -268,7 +315,10 @@ async fn a_large_body_must_be_what_its_digest_says() {
     let right = bare.header("content-digest", digest(&body));
     // The payment is bound to the digest of its first use.
     let elsewhere = gate.send(&payment.on(right.clone())).await;
-    assert_eq!(elsewhere.outcome(), (409, "payment_bound_elsewhere".to_owned()));
+    assert_eq!(
+        elsewhere.outcome(),
+        (409, "payment_bound_elsewhere".to_owned())
+    );
     let answer = gate.send(&buyer.sign(&challenge).on(right)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(gate.origin.last().body, body);

@@ -39,7 +39,10 @@ async fn site() -> TestGate {
 /// Status of a request whose target goes over the wire as it is.
 async fn status(gate: &TestGate, target: &str) -> u16 {
     let head = format!("GET {target} HTTP/1.1\r\nhost: site.test\r\nconnection: close\r\n\r\n");
-    gate.client.send_raw(head.as_bytes()).await.map_or(0, |answer| answer.status)
+    gate.client
+        .send_raw(head.as_bytes())
+        .await
+        .map_or(0, |answer| answer.status)
 }
 
 #[tokio::test]
@@ -111,7 +114,13 @@ async fn every_spelling_of_a_priced_path_is_priced_or_refused() {
 #[tokio::test]
 async fn a_denied_path_is_denied_in_every_spelling() {
     let gate = site().await;
-    for target in ["/internal/a", "/INTERNAL/a", "/x/../internal/a", "/internal%2Fa", "/internal"] {
+    for target in [
+        "/internal/a",
+        "/INTERNAL/a",
+        "/x/../internal/a",
+        "/internal%2Fa",
+        "/internal",
+    ] {
         let status = status(&gate, target).await;
         assert!([403, 400].contains(&status), "{target}: {status}");
     }
@@ -122,7 +131,15 @@ async fn a_denied_path_is_denied_in_every_spelling() {
 #[tokio::test]
 async fn what_lies_beside_a_priced_path_still_passes() {
     let gate = site().await;
-    let neighbours = ["/", "/pai", "/paidx", "/x/paid", "/vaults/1", "/book/1", "/book/1/prints"];
+    let neighbours = [
+        "/",
+        "/pai",
+        "/paidx",
+        "/x/paid",
+        "/vaults/1",
+        "/book/1",
+        "/book/1/prints",
+    ];
     for target in neighbours {
         assert_eq!(status(&gate, target).await, 200, "{target}");
         assert_eq!(gate.origin.last().target, target);
@@ -175,15 +192,28 @@ async fn headers_that_name_another_path_or_method_do_not_reach_the_origin() {
 async fn a_path_below_a_paywall_does_not_climb_out_of_it() {
     let gate = TestGate::start().await;
     let buyer = gate.net.buyer();
-    let tricks = ["/../item", "/%2e%2e/item", "/..%2fitem", "/..\\item", "/..;/item", "/a/../../x"];
+    let tricks = [
+        "/../item",
+        "/%2e%2e/item",
+        "/..%2fitem",
+        "/..\\item",
+        "/..;/item",
+        "/a/../../x",
+    ];
     for trick in tricks {
         let target = format!("{TREE}{trick}");
         let head = format!("GET {target} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n");
         let answer = gate.client.send_raw(head.as_bytes()).await.unwrap();
         // Either another paywall's terms, or nothing at all.
-        assert!([402, 400, 404].contains(&answer.status), "{trick}: {}", answer.status);
+        assert!(
+            [402, 400, 404].contains(&answer.status),
+            "{trick}: {}",
+            answer.status
+        );
     }
-    let paid = gate.buy(&buyer, &Request::get(&format!("{TREE}/a/./b//c?q=1"))).await;
+    let paid = gate
+        .buy(&buyer, &Request::get(&format!("{TREE}/a/./b//c?q=1")))
+        .await;
     assert_eq!(paid.status, 200);
     assert_eq!(gate.origin.last().target, "/tree/a/b/c?q=1");
     assert_eq!(gate.origin.calls(), 1);

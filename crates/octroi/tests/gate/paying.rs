@@ -9,7 +9,6 @@ use octroi_x402::Version;
 
 use crate::{FIRST, ITEM, PRICE};
 
-
 #[track_caller]
 fn sold(answer: &Answer, version: Version, content: &str) {
     assert_eq!((answer.status, answer.text()), (200, content));
@@ -29,23 +28,33 @@ async fn a_paid_request_gets_its_answer_and_a_receipt_in_both_orders_and_version
             let answer = gate.send(&payment.on(request)).await;
             sold(&answer, version, "content");
             let hash = answer.receipt(version).unwrap().transaction;
-            let paid = gate.net.rpc("eth_getTransactionReceipt", &serde_json::json!([hash]));
+            let paid = gate
+                .net
+                .rpc("eth_getTransactionReceipt", &serde_json::json!([hash]));
             assert_eq!(paid["status"], "0x1");
             assert!(gate.net.is_used(buyer.address, payment.authorization.nonce));
         }
     }
     assert_eq!(gate.origin.calls(), 4);
     let books = gate.finish().await;
-    assert_eq!(books.states(), [(PaymentState::Settled, WorkState::Delivered); 4]);
+    assert_eq!(
+        books.states(),
+        [(PaymentState::Settled, WorkState::Delivered); 4]
+    );
     assert_eq!(books.revenue_units(), 4 * PRICE);
 }
 
 /// A payment, written again in another alphabet and padding.
 fn rewritten(payment: &Payment, alphabet: &Alphabet, padded: bool) -> Payment {
-    let json = general_purpose::STANDARD.decode(&payment.header_value).unwrap();
+    let json = general_purpose::STANDARD
+        .decode(&payment.header_value)
+        .unwrap();
     let config = GeneralPurposeConfig::new().with_encode_padding(padded);
     let header_value = GeneralPurpose::new(alphabet, config).encode(json);
-    Payment { header_value, ..payment.clone() }
+    Payment {
+        header_value,
+        ..payment.clone()
+    }
 }
 
 #[tokio::test]
@@ -70,9 +79,17 @@ async fn payments_are_read_in_both_base64_alphabets_with_and_without_padding() {
 async fn books_in_memory_sell_as_well() {
     let mut gate = Setup::new().await.in_memory().start().await;
     let buyer = gate.net.buyer();
-    sold(&gate.buy(&buyer, &Request::get(ITEM)).await, Version::V2, "content");
+    sold(
+        &gate.buy(&buyer, &Request::get(ITEM)).await,
+        Version::V2,
+        "content",
+    );
     gate.restart().await;
-    sold(&gate.buy(&buyer, &Request::get(FIRST)).await, Version::V2, "content");
+    sold(
+        &gate.buy(&buyer, &Request::get(FIRST)).await,
+        Version::V2,
+        "content",
+    );
     assert_eq!(gate.finish().await.settled_units(), 2 * PRICE);
 }
 
@@ -81,7 +98,11 @@ async fn a_restart_goes_on_where_the_last_run_ended() {
     let mut gate = TestGate::start().await;
     let (buyer, request) = (gate.net.buyer(), Request::get(ITEM));
     let payment = gate.sign(&buyer, &request).await;
-    sold(&gate.send(&payment.on(request.clone())).await, Version::V2, "content");
+    sold(
+        &gate.send(&payment.on(request.clone())).await,
+        Version::V2,
+        "content",
+    );
     gate.restart().await;
     let again = gate.send(&payment.on(request.clone())).await;
     assert_eq!(again.outcome(), (409, "payment_already_used".to_owned()));
@@ -92,9 +113,13 @@ async fn a_restart_goes_on_where_the_last_run_ended() {
 #[tokio::test]
 async fn the_offer_names_the_public_address_and_never_the_host_header() {
     let gate = TestGate::start().await;
-    let answer = gate.send(&Request::get(&format!("{ITEM}?a=1")).host("127.0.0.1:1")).await;
+    let answer = gate
+        .send(&Request::get(&format!("{ITEM}?a=1")).host("127.0.0.1:1"))
+        .await;
     let url = format!("http://127.0.0.1:8402{ITEM}?a=1");
-    let octroi_x402::client::Required::V2(v2) = answer.required(Version::V2) else { panic!() };
+    let octroi_x402::client::Required::V2(v2) = answer.required(Version::V2) else {
+        panic!()
+    };
     assert_eq!(v2.resource.url, url);
     assert_eq!(answer.json()["accepts"][0]["resource"], url);
     gate.finish().await;

@@ -47,9 +47,11 @@ async fn two_payments_in_one_request_are_refused_and_nothing_is_charged() {
     let gate = TestGate::start().await;
     let (one, other) = (gate.net.buyer(), gate.net.buyer());
     let request = Request::get(ITEM);
-    for (first, second) in
-        [(Version::V2, Version::V1), (Version::V2, Version::V2), (Version::V1, Version::V1)]
-    {
+    for (first, second) in [
+        (Version::V2, Version::V1),
+        (Version::V2, Version::V2),
+        (Version::V1, Version::V1),
+    ] {
         let first = gate.sign_in(first, &one, &request).await;
         let second = gate.sign_in(second, &other, &request).await;
         let answer = gate.send(&second.on(first.on(request.clone()))).await;
@@ -67,14 +69,24 @@ async fn a_method_that_is_not_sold_is_refused_before_any_terms_and_with_a_paymen
         let request = Request::new(method, ITEM);
         for request in [request.clone(), payment.on(request)] {
             let answer = gate.send(&request).await;
-            assert_eq!(answer.outcome(), (405, "method_not_allowed".to_owned()), "{method}");
-            assert_eq!(answer.header("allow").as_deref(), Some("GET, POST, HEAD, OPTIONS"));
+            assert_eq!(
+                answer.outcome(),
+                (405, "method_not_allowed".to_owned()),
+                "{method}"
+            );
+            assert_eq!(
+                answer.header("allow").as_deref(),
+                Some("GET, POST, HEAD, OPTIONS")
+            );
             assert_eq!(answer.header("payment-required"), None);
         }
     }
     let answer = gate.send(&Request::post(TREE, "x")).await;
     assert_eq!(answer.status, 405);
-    assert_eq!(answer.header("allow").as_deref(), Some("DELETE, GET, PUT, HEAD, OPTIONS"));
+    assert_eq!(
+        answer.header("allow").as_deref(),
+        Some("DELETE, GET, PUT, HEAD, OPTIONS")
+    );
     assert_eq!(gate.origin.calls(), 0);
     gate.finish().await;
 }
@@ -120,7 +132,10 @@ async fn a_payer_without_the_money_is_refused_before_the_origin_is_asked() {
     let buyer = gate.net.buyer_with(9_999);
     let answer = gate.buy(&buyer, &Request::get(ITEM)).await;
     let error = answer.required(Version::V2).error().map(str::to_owned);
-    assert_eq!(error.as_deref(), Some("invalid_exact_evm_insufficient_balance"));
+    assert_eq!(
+        error.as_deref(),
+        Some("invalid_exact_evm_insufficient_balance")
+    );
     assert_eq!(gate.origin.calls(), 0);
     gate.finish().await;
 }
@@ -128,11 +143,21 @@ async fn a_payer_without_the_money_is_refused_before_the_origin_is_asked() {
 #[tokio::test]
 async fn unknown_paywalls_are_not_found_and_unknown_hosts_too() {
     let gate = TestGate::start().await;
-    for path in ["/api/x402/pay/shop/none", "/api/x402/pay/none/item", "/api/x402/pay/", "/x"] {
+    for path in [
+        "/api/x402/pay/shop/none",
+        "/api/x402/pay/none/item",
+        "/api/x402/pay/",
+        "/x",
+    ] {
         assert_eq!(gate.send(&Request::get(path)).await.status, 404, "{path}");
     }
     // Without `subpaths` nothing lives below a paywall.
-    assert_eq!(gate.send(&Request::get(&format!("{ITEM}/more"))).await.status, 404);
+    assert_eq!(
+        gate.send(&Request::get(&format!("{ITEM}/more")))
+            .await
+            .status,
+        404
+    );
     let foreign = gate.send(&Request::get(ITEM).host("evil.test")).await;
     assert_eq!(foreign.outcome(), (404, "not_found".to_owned()));
     gate.finish().await;

@@ -57,7 +57,11 @@ bearer_file = "token"
 
 async fn gate() -> TestGate {
     let setup = Setup::new().await.sections(SECTIONS);
-    setup.file("token", "s3cret\n").file("odd-token", "a&b=c d\n").start().await
+    setup
+        .file("token", "s3cret\n")
+        .file("odd-token", "a&b=c d\n")
+        .start()
+        .await
 }
 
 fn with_credentials(target: &str) -> Request {
@@ -76,12 +80,18 @@ async fn an_origin_gets_the_gates_credential_in_place_of_the_buyers() {
 
     assert_eq!(gate.buy(&buyer, &bought("bearer")).await.status, 200);
     let seen = gate.origin.last();
-    assert_eq!(seen.header("authorization").as_deref(), Some("Bearer s3cret"));
+    assert_eq!(
+        seen.header("authorization").as_deref(),
+        Some("Bearer s3cret")
+    );
 
     assert_eq!(gate.buy(&buyer, &bought("header")).await.status, 200);
     let seen = gate.origin.last();
     assert_eq!(seen.header("x-api-key").as_deref(), Some("s3cret"));
-    assert_eq!((seen.header("authorization"), seen.target.as_str()), (None, "/v2/deep"));
+    assert_eq!(
+        (seen.header("authorization"), seen.target.as_str()),
+        (None, "/v2/deep")
+    );
 
     let request = with_credentials("/api/x402/pay/query/item?q=1");
     assert_eq!(gate.buy(&buyer, &request).await.status, 200);
@@ -108,11 +118,23 @@ async fn a_buyers_authorization_reaches_a_site_and_no_service() {
         };
         assert_eq!(answer.status, 200);
         let seen = gate.origin.last();
-        assert_eq!(seen.header("authorization").as_deref(), Some("Bearer client"), "{target}");
+        assert_eq!(
+            seen.header("authorization").as_deref(),
+            Some("Bearer client"),
+            "{target}"
+        );
         assert_eq!(seen.header("x-octroi-key"), None);
     }
-    assert_eq!(gate.send(&with_credentials("/x").host("guarded.test")).await.status, 200);
-    assert_eq!(gate.origin.last().header("authorization").as_deref(), Some("Bearer s3cret"));
+    assert_eq!(
+        gate.send(&with_credentials("/x").host("guarded.test"))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        gate.origin.last().header("authorization").as_deref(),
+        Some("Bearer s3cret")
+    );
 
     assert_eq!(gate.buy(&buyer, &with_credentials(ITEM)).await.status, 200);
     assert_eq!(gate.origin.last().header("authorization"), None);
@@ -123,7 +145,9 @@ async fn a_buyers_authorization_reaches_a_site_and_no_service() {
 async fn a_payment_credential_reaches_nobody() {
     let gate = gate().await;
     for scheme in ["Payment abc", "payment abc", "PAYMENT\tabc"] {
-        let request = Request::get("/free").host("plain.test").header("authorization", scheme);
+        let request = Request::get("/free")
+            .host("plain.test")
+            .header("authorization", scheme);
         assert_eq!(gate.send(&request).await.status, 200);
         assert_eq!(gate.origin.last().header("authorization"), None, "{scheme}");
     }

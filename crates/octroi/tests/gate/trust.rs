@@ -29,7 +29,9 @@ async fn open_payments_above_the_balance_are_settled_first() {
     // The third does not get any work done before it is paid.
     let settling = Hold::new();
     let held = settling.clone();
-    let rule = gate.node.always(SENDS, move || Fault::HoldCall(held.clone()));
+    let rule = gate
+        .node
+        .always(SENDS, move || Fault::HoldCall(held.clone()));
     let request = Request::get(&format!("{TREE}/c"));
     let paid = gate.sign(&buyer, &request).await.on(request);
     let mut third = gate.client.connect().await;
@@ -48,12 +50,16 @@ async fn open_payments_above_the_balance_are_settled_first() {
         answers.push(connection.answer().await);
     }
     let served = answers.iter().filter(|answer| answer.status == 200).count();
-    let unpaid = answers.iter().find(|answer| answer.status != 200).expect("one is not paid");
+    let unpaid = answers
+        .iter()
+        .find(|answer| answer.status != 200)
+        .expect("one is not paid");
     assert_eq!(served, 1);
     assert!([402, 503].contains(&unpaid.status), "{}", unpaid.status);
     assert!(!unpaid.text().contains("content"));
     gate.net.pass(600);
-    gate.books_say("all is known", |books| books.open().count() == 0).await;
+    gate.books_say("all is known", |books| books.open().count() == 0)
+        .await;
     assert_eq!(gate.finish().await.settled_units(), 2 * PRICE);
 }
 
@@ -78,7 +84,10 @@ async fn a_payer_whose_payment_failed_lately_settles_first() {
     let lost = gate.node.always(SENDS, || Fault::Silent);
     assert_eq!(gate.buy(&buyer, &Request::get(ITEM)).await.status, 503);
     gate.net.pass(600);
-    gate.books_say("it has failed", |books| books.only().payment == PaymentState::Failed).await;
+    gate.books_say("it has failed", |books| {
+        books.only().payment == PaymentState::Failed
+    })
+    .await;
     drop(lost);
 
     let request = Request::get("/api/x402/pay/long/item");
@@ -86,7 +95,9 @@ async fn a_payer_whose_payment_failed_lately_settles_first() {
         let calls = gate.origin.calls();
         let settling = Hold::new();
         let held = settling.clone();
-        let _rule = gate.node.always(SENDS, move || Fault::HoldCall(held.clone()));
+        let _rule = gate
+            .node
+            .always(SENDS, move || Fault::HoldCall(held.clone()));
         let paid = gate.sign(buyer, &request).await.on(request.clone());
         let mut connection = gate.client.connect().await;
         connection.send(&paid).await;

@@ -49,7 +49,11 @@ async fn a_websocket_on_a_free_route_is_joined_byte_for_byte() {
     let head = connection.head().await;
     assert_eq!(head.status, 101);
     assert_eq!(head.header("upgrade").as_deref(), Some("websocket"));
-    for message in [&b"hello"[..], b"\x00\xff\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"] {
+    for message in [
+        &b"hello"[..],
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
         connection.write(message).await;
         let mut echoed = Vec::new();
         while echoed.len() < message.len() {
@@ -59,7 +63,10 @@ async fn a_websocket_on_a_free_route_is_joined_byte_for_byte() {
     }
     let seen = gate.origin.last();
     assert_eq!(seen.header("upgrade").as_deref(), Some("websocket"));
-    assert_eq!(seen.header("sec-websocket-key").as_deref(), Some("dGhlIHNhbXBsZSBub25jZQ=="));
+    assert_eq!(
+        seen.header("sec-websocket-key").as_deref(),
+        Some("dGhlIHNhbXBsZSBub25jZQ==")
+    );
     drop(connection);
     gate.finish().await;
 }
@@ -99,8 +106,10 @@ async fn a_gate_that_stops_ends_joined_connections() {
     connection.send(&websocket("/chat").host("site.test")).await;
     assert_eq!(connection.head().await.status, 101);
     gate.finish().await;
-    eventually("the connection ends", async || connection.bytes().await.is_none().then_some(()))
-        .await;
+    eventually("the connection ends", async || {
+        connection.bytes().await.is_none().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
