@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use octroi_claim::{PaymentState, WorkState};
-use octroi_testkit::{Fault, Hold, Reply, Request, Setup, TestGate};
+use octroi_testkit::{Fault, Hold, Reply, Request, Setup, TestGate, eventually};
 
 use crate::{ITEM, PRICE, TREE};
 
@@ -89,6 +89,13 @@ async fn a_payer_whose_payment_failed_lately_settles_first() {
     })
     .await;
     drop(lost);
+    // The nonce of what was lost is given back to its sequence first.
+    eventually("the wallets are free again", async || {
+        let wallets = gate.net.wallets();
+        let sent: u64 = wallets.map(|wallet| gate.net.sent_by(wallet.address)).sum();
+        (sent == 1).then_some(())
+    })
+    .await;
 
     let request = Request::get("/api/x402/pay/long/item");
     for (buyer, calls_before_settlement) in [(&honest, 1), (&buyer, 0)] {
