@@ -233,7 +233,10 @@ async fn an_authorization_that_somebody_else_sends_counts_once() -> anyhow::Resu
 async fn the_next_second() -> anyhow::Result<()> {
     let now = || UnixMicros::now().seconds();
     let begun = now();
-    eventually("the clock goes on", async || Ok((now() > begun).then_some(()))).await
+    eventually("the clock goes on", async || {
+        Ok((now() > begun).then_some(()))
+    })
+    .await
 }
 
 /// What was used before it was claimed here bought something elsewhere.
