@@ -362,6 +362,7 @@ impl Order {
                 self.failed(Reason::DuplicateSettlement, tx_hash)
             }
             RefusedClaim::Expired => self.failed(Reason::ValidBefore, None),
+            RefusedClaim::Unfunded => self.failed(Reason::InsufficientBalance, None),
             RefusedClaim::BoundElsewhere
             | RefusedClaim::InUse { .. }
             | RefusedClaim::AwaitEarlier { .. } => self.failed(Reason::DuplicateSettlement, None),

@@ -19,6 +19,7 @@ pub(crate) const fn label(refusal: &Refusal) -> PaymentReason {
                 PaymentReason::Unavailable
             }
             RefusedClaim::Expired => PaymentReason::Window,
+            RefusedClaim::Unfunded => PaymentReason::Funds,
         },
     }
 }

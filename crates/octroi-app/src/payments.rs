@@ -141,11 +141,14 @@ impl Payments {
             .chains
             .get(&terms.chain())
             .ok_or(Refusal::Invalid(Reason::InvalidNetwork))?;
-        let balance = chain
-            .check_payer(&authorization, &terms)
-            .await
-            .map_err(unavailable)?
-            .map_err(Refusal::Invalid)?;
+        let facts = chain.check_payer(&authorization, &terms).await;
+        let balance = match facts.map_err(unavailable)? {
+            Ok(balance) => balance,
+            // The money may have gone into this very payment, or into an earlier one that covers
+            // it: the claim decides, and a purse that is merely empty is refused there.
+            Err(Reason::InsufficientBalance) => Amount::ZERO,
+            Err(reason) => return Err(Refusal::Invalid(reason)),
+        };
         Ok(Checked {
             version: payment.version(),
             terms,

@@ -52,6 +52,8 @@ pub enum RefusedClaim {
     },
     /// It ended unused and can never be settled.
     Expired,
+    /// The payer does not have the money, and nothing that was paid before covers it.
+    Unfunded,
     /// An earlier payment for the same request is of unknown fate; this one is not used before
     /// that is known, so that nobody pays twice.
     AwaitEarlier {
@@ -87,13 +89,23 @@ pub fn decide_claim(
             None => claim.epoch.saturating_add(1),
         },
     };
-    if new.order != SettleOrder::Facilitated
-        && standing.credit.is_none()
-        && let Some(earlier) = standing.unknown_earlier
-    {
-        return ClaimDecision::Refuse(RefusedClaim::AwaitEarlier { earlier });
+    if let Some(refused) = refuse_payer(&new, standing) {
+        return ClaimDecision::Refuse(refused);
     }
     ClaimDecision::Grant(Box::new(grant(new, epoch, standing)))
+}
+
+/// A payer whose money went into an earlier payment may have nothing left: what was paid is looked
+/// at before the purse.
+fn refuse_payer(new: &NewClaim, standing: &PayerStanding) -> Option<RefusedClaim> {
+    if new.order == SettleOrder::Facilitated || standing.credit.is_some() {
+        return None;
+    }
+    if let Some(earlier) = standing.unknown_earlier {
+        return Some(RefusedClaim::AwaitEarlier { earlier });
+    }
+    let is_unfunded = standing.balance.is_some_and(|balance| balance < new.amount);
+    is_unfunded.then_some(RefusedClaim::Unfunded)
 }
 
 fn refuse_existing(claim: &Claim, owner_alive: bool, new: &NewClaim) -> Option<RefusedClaim> {

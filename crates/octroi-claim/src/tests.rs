@@ -241,10 +241,52 @@ fn trust_ends_at_the_balance() {
         }
     };
     assert_eq!(order(100, 0, false), SettleOrder::ResponseHead);
-    assert_eq!(order(99, 0, false), SettleOrder::BeforeOrigin);
+    assert_eq!(order(100, 1, false), SettleOrder::BeforeOrigin);
     assert_eq!(order(199, 100, false), SettleOrder::BeforeOrigin);
     assert_eq!(order(200, 100, false), SettleOrder::ResponseHead);
     assert_eq!(order(1000, 0, true), SettleOrder::BeforeOrigin);
+}
+
+#[test]
+fn a_payer_who_has_nothing_left_is_looked_at_last() {
+    let poor = PayerStanding {
+        balance: Amount::new(99).ok(),
+        ..PayerStanding::default()
+    };
+    fn decide(existing: Option<(&Claim, bool)>, standing: &PayerStanding) -> ClaimDecision {
+        decide_claim(existing, new_claim(SettleOrder::ResponseHead), standing)
+    }
+    let unfunded = ClaimDecision::Refuse(RefusedClaim::Unfunded);
+    assert_eq!(decide(None, &poor), unfunded);
+    // The payment itself may be where the money went,
+    for payment in [
+        PaymentState::Unknown,
+        PaymentState::Settled,
+        PaymentState::Failed,
+    ] {
+        let claim = in_state(payment, WorkState::Broken);
+        assert_ne!(decide(Some((&claim, true)), &poor), unfunded);
+    }
+    let released = in_state(PaymentState::Released, WorkState::Broken);
+    assert_eq!(decide(Some((&released, true)), &poor), unfunded);
+    // or an earlier one, of unknown fate or with a credit.
+    let earlier = in_state(PaymentState::Unknown, WorkState::Broken).key();
+    let waiting = PayerStanding {
+        unknown_earlier: Some(earlier),
+        ..poor
+    };
+    assert_eq!(
+        decide(None, &waiting),
+        ClaimDecision::Refuse(RefusedClaim::AwaitEarlier { earlier })
+    );
+    let credited = PayerStanding {
+        credit: Some(CREDIT),
+        ..poor
+    };
+    assert!(matches!(decide(None, &credited), ClaimDecision::Grant(_)));
+    // A facilitator's client is not asked for its purse here.
+    let facilitated = decide_claim(None, new_claim(SettleOrder::Facilitated), &poor);
+    assert!(matches!(facilitated, ClaimDecision::Grant(_)));
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn claim(
         RefusedClaim::Pending { tx_hash, .. } => pending(sale, version, tx_hash),
         RefusedClaim::AwaitEarlier { .. } => pending(sale, version, None),
         RefusedClaim::Expired => terms(sale, method, Reason::ValidBefore),
+        RefusedClaim::Unfunded => terms(sale, method, Reason::InsufficientBalance),
     }
 }
 

@@ -85,6 +85,7 @@ macro_rules! conformance_tests {
             a_released_payment_may_be_claimed_again
             the_same_call_is_granted_again_while_nothing_happened
             a_payer_is_trusted_up_to_the_balance
+            a_payer_who_does_not_have_the_price_is_refused
             what_a_payer_owes_ends_with_the_claim
             a_payer_whose_payment_failed_settles_first
             invalid_claims_store_nothing

@@ -367,6 +367,30 @@ pub async fn a_payer_is_trusted_up_to_the_balance(backend: &dyn Backend) {
     suite.check().await;
 }
 
+pub async fn a_payer_who_does_not_have_the_price_is_refused(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let poor = |number| Payment {
+        payer_balance: Some(99),
+        ..Payment::new(number)
+    };
+    assert_eq!(suite.refused(&poor(1)).await, RefusedClaim::Unfunded);
+    assert_eq!(suite.store.claim_get(poor(1).key()).await, Ok(None));
+    // Where the money went is looked at before the purse.
+    let paid = suite.granted(&Payment::new(2)).await;
+    let (transaction, again) = (paid.terms.transaction, poor(2).again(1));
+    assert_eq!(
+        suite.refused(&again).await,
+        RefusedClaim::InUse { transaction }
+    );
+    let enough = Payment {
+        payer_balance: Some(100),
+        payer: 2,
+        ..Payment::new(3)
+    };
+    suite.granted(&enough).await;
+    suite.check().await;
+}
+
 pub async fn what_a_payer_owes_ends_with_the_claim(backend: &dyn Backend) {
     let suite = Suite::open(backend).await;
     let payment = |number| Payment {
@@ -400,6 +424,7 @@ pub async fn what_a_payer_owes_ends_with_the_claim(backend: &dyn Backend) {
         let payment = Payment {
             payer: 3,
             amount: most,
+            payer_balance: Some(most),
             ..payment(number)
         };
         suite.granted(&payment).await;
