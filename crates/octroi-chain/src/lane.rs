@@ -21,7 +21,7 @@ use crate::rebuild::rebuild;
 use crate::sequence::{Content, NotOpened, Sequence};
 use crate::simulate::simulate;
 use crate::status::LaneState;
-use crate::uses::{Use, find_use};
+use crate::uses::may_precede_claim;
 use crate::wallet::Wallet;
 
 /// How long a lane rests after something that time may heal.
@@ -277,10 +277,10 @@ impl Lane {
         good
     }
 
-    /// Whether the chain shows a use of the authorization that cannot be this claim's.
+    /// Whether the chain shows a use of the authorization that may be older than its claim.
     async fn was_used_before(&self, queued: &Queued) -> bool {
-        let found = find_use(&self.engine, &queued.call.transfer).await;
-        matches!(found, Ok(Use::Foreign { .. }))
+        let transfer = &queued.call.transfer;
+        matches!(may_precede_claim(&self.engine, transfer).await, Ok(true))
     }
 
     /// Deploys the wallet of a payer that has none yet, by an allowed factory, and waits for it.

@@ -86,14 +86,12 @@ impl Reconciler {
             }
         }
         let search = |(transfer, is_used)| search(&engine, transfer, is_used, finalized);
-        let searching = stream::iter(searches)
+        let learned: Vec<_> = stream::iter(searches)
             .map(search)
-            .buffer_unordered(SEARCHES);
-        let learned: Vec<_> = searching
-            .filter_map(async |learned| learned)
+            .buffer_unordered(SEARCHES)
             .collect()
             .await;
-        self.learn(learned).await;
+        self.learn(learned.into_iter().flatten().collect()).await;
         Ok(())
     }
 

@@ -38,6 +38,24 @@ pub(crate) async fn find_use(engine: &Engine, transfer: &Transfer) -> Result<Use
     Ok(locate(engine, transfer).await?.unwrap_or(Use::Hidden))
 }
 
+/// Whether an authorization that we have not sent was used before its claim, or may have been. Blocks
+/// tell no smaller time than seconds, so a use in the claim's own second may be the older: then it has
+/// bought something elsewhere, and nobody but the payer can have sent it.
+pub(crate) async fn may_precede_claim(
+    engine: &Engine,
+    transfer: &Transfer,
+) -> Result<bool, RpcError> {
+    let inclusion = match find_use(engine, transfer).await? {
+        Use::Foreign { .. } => return Ok(true),
+        Use::None | Use::Hidden => return Ok(false),
+        Use::Ours { inclusion, .. } => inclusion,
+    };
+    let number = BlockTag::Number(inclusion.block_number);
+    let block = engine.rpc.block(number).await?.ok_or(RpcError::Malformed)?;
+    let is_surely_later = block.timestamp > transfer.claimed_at.seconds();
+    Ok(!is_surely_later && !engine.was_unused(transfer.claim))
+}
+
 /// Searches the logs backwards, from the newest block to the claim and some time before it.
 pub(crate) async fn locate(engine: &Engine, transfer: &Transfer) -> Result<Option<Use>, RpcError> {
     let head = engine

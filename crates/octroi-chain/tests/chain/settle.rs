@@ -112,8 +112,6 @@ async fn an_authorization_used_before_its_claim_is_refused() {
     let signed = bench.sign(0);
     bench.submit(&signed, 1);
     bench.pass(5);
-    // A use in the second of a claim counts for it.
-    bench.wait_for_the_next_second().await;
     let job = bench.claim(&signed).await;
     let outcome = running.chain.settle(job).await;
     let SettleOutcome::Refused { reason } = outcome else {
