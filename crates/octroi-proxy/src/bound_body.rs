@@ -114,6 +114,9 @@ pub(crate) async fn bind(
             continue;
         };
         read.extend_from_slice(&data);
+        if u64::try_from(read.len()).is_ok_and(|read| read > limits.bytes_max) {
+            return Err(BODY_TOO_LARGE);
+        }
         if read.len() > limits.buffer_bytes {
             return streamed(read.freeze(), incoming, announced, limits.bytes_max);
         }

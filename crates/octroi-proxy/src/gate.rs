@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use http::header::{HOST, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use octroi_app::Payments;
 use octroi_egress::hop_by_hop;
@@ -106,7 +107,15 @@ impl Gate {
         client: ClientInfo,
     ) -> Response<GateBody> {
         let begun = Instant::now();
+        let may_be_unread = request.version() < Version::HTTP_2 && !request.body().is_end_stream();
         let (surface, mut response) = self.answer(request, client).await;
+        // Our own answers do not wait for the request's body, and what of it is not read ends the
+        // connection. A client that is not told sends its next request into the closing connection.
+        if may_be_unread && matches!(response.body(), GateBody::Own(_)) {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         measure::count(surface, &mut response, begun);
         response
     }
