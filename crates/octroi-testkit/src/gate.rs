@@ -5,7 +5,7 @@ use std::sync::Arc;
 use octroi::wire::{WireOptions, wire};
 use octroi_config::{Config, Source};
 use octroi_store::{MemoryStore, Store};
-use octroi_store_sqlite::{SqliteOptions, SqliteStore};
+use octroi_store_sqlite::{OpenError, SqliteOptions, SqliteStore};
 use octroi_x402::Version;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,15 @@ impl Setup {
 
     /// A gate on this chain.
     pub async fn on(net: Net) -> Self {
-        let world = World::around(net).await;
+        Self::of(World::around(net).await)
+    }
+
+    /// A gate on the chain of another one, with a way to it, an origin and books of its own.
+    pub async fn beside(other: &TestGate) -> Self {
+        Self::of(World::around_shared(Arc::clone(&other.net)).await)
+    }
+
+    fn of(world: World) -> Self {
         let keep = Keep::Sqlite(None, SqliteOptions::default());
         // Answers wait as long as tests do; tests about waiting say otherwise.
         let patient: Change = Box::new(|options| options.payments.settle_wait = PATIENCE);
@@ -74,6 +82,13 @@ impl Setup {
     #[must_use]
     pub fn network(mut self, toml: &str) -> Self {
         self.world.network.push_str(toml);
+        self
+    }
+
+    /// With somebody else to settle, in place of its own wallets: the section that says who.
+    #[must_use]
+    pub fn settled_by(mut self, toml: &str) -> Self {
+        self.world.settler = Some(toml.to_owned());
         self
     }
 
@@ -154,7 +169,7 @@ impl Setup {
         for change in &self.changes {
             change(&mut options);
         }
-        let store = self.open(&loaded.config);
+        let store = self.open(&loaded.config).await;
         options.store = Some(Arc::clone(&store));
         let wired = wire(loaded.config, options)
             .await
@@ -174,12 +189,19 @@ impl Setup {
         ))
     }
 
-    fn open(&mut self, config: &Config) -> Arc<dyn Store> {
+    async fn open(&mut self, config: &Config) -> Arc<dyn Store> {
         match &mut self.keep {
             Keep::Memory(store) => Arc::clone(store) as Arc<dyn Store>,
             Keep::Sqlite(open, options) => {
-                let store = SqliteStore::open(&config.store.path, options.clone()).unwrap();
-                let store = Arc::new(store);
+                // A test beside this one that starts a process has a copy of every lock until
+                // that process begins to run.
+                let store = eventually("the database is free", async || {
+                    match SqliteStore::open(&config.store.path, options.clone()) {
+                        Err(OpenError::InUse { .. }) => None,
+                        opened => Some(opened.unwrap()),
+                    }
+                });
+                let store = Arc::new(store.await);
                 *open = Some(Arc::clone(&store));
                 store
             }
@@ -240,6 +262,12 @@ impl TestGate {
     /// What the gate has written down.
     pub async fn books(&self) -> Books {
         Books::read(&*self.store).await
+    }
+
+    /// A file in the gate's folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.setup.world.folder().join(name)).unwrap()
     }
 
     /// What the payee has on the chain, in the token's smallest unit.

@@ -21,6 +21,8 @@ pub struct World {
     pub server: String,
     /// More keys of `[network.base-sepolia]`.
     pub network: String,
+    /// Who settles in place of the wallets.
+    pub settler: Option<String>,
     /// More sections, at the end of the file.
     pub sections: String,
     folder: TempDir,
@@ -62,13 +64,18 @@ methods = ["GET", "PUT", "DELETE"]
 impl World {
     /// A world around this chain.
     pub async fn around(net: Net) -> Self {
-        let net = Arc::new(net);
+        Self::around_shared(Arc::new(net)).await
+    }
+
+    /// Another world around the same chain.
+    pub async fn around_shared(net: Arc<Net>) -> Self {
         Self {
             node: Node::new(net.devnet()),
             net,
             origin: Origin::start().await,
             server: String::new(),
             network: String::new(),
+            settler: None,
             sections: String::new(),
             folder: tempfile::tempdir().unwrap(),
         }
@@ -94,6 +101,7 @@ impl World {
             self.write(&name, &hex::encode(wallet.secret_key.expose()));
             key_files.push(format!("{name:?}"));
         }
+        let wallets = format!("wallet_key_files = [{}]", key_files.join(", "));
         format!(
             r#"[server]
 listen = ["127.0.0.1:0"]
@@ -110,8 +118,8 @@ pay_to = "{PAYEE}"
 [network.base-sepolia]
 rpc_urls = ["{rpc_url}"]
 block_time_ms = 50
-wallet_key_files = [{key_files}]
 {network}
+{settler}
 
 [[service]]
 name = "shop"
@@ -120,7 +128,7 @@ timeout_ms = 30000
 {SHOP}
 {sections}
 "#,
-            key_files = key_files.join(", "),
+            settler = self.settler.clone().unwrap_or(wallets),
             server = self.server,
             network = self.network,
             origin = self.origin.address(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octroi_claim::{PaymentState, WorkState};
+use octroi_claim::PaymentState;
 use octroi_store::TransactionState;
 use octroi_testkit::{
     Answer, Fault, Hold, Net, Payment, Reply, Request, Setup, TestGate, eventually,
@@ -11,13 +11,7 @@ use octroi_x402::Version;
 use serde_json::{Value, json};
 
 use crate::stranger;
-use crate::{FIRST, ITEM, PRICE};
-
-const SENDS: &[&str] = &["eth_sendRawTransaction", "eth_sendRawTransactionSync"];
-const CREDITED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Broken);
-const SERVED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Delivered);
-const COVERED: (PaymentState, WorkState) = (PaymentState::Covered, WorkState::Delivered);
-const RELEASED: (PaymentState, WorkState) = (PaymentState::Released, WorkState::Broken);
+use crate::{COVERED, CREDITED, FIRST, ITEM, PRICE, RELEASED, SENDS, SERVED};
 
 /// Answers wait this long for their settlement: shorter than anything that is held.
 const SHORT: Duration = Duration::from_millis(200);
@@ -129,6 +123,31 @@ async fn a_node_that_is_silent_after_it_was_sent_leaves_the_payment_pending_and_
         is_covered(&gate, &buyer, path).await;
         assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
     }
+}
+
+#[tokio::test]
+async fn a_pending_payment_that_took_the_payers_last_money_stays_pending() {
+    let gate = impatient(Setup::new().await).start().await;
+    let (buyer, request) = (gate.net.buyer_with(PRICE), Request::get(ITEM));
+    let paid = gate.sign(&buyer, &request).await.on(request.clone());
+    let silent = gate
+        .node
+        .always(&["eth_getTransactionReceipt", "eth_getLogs"], || {
+            Fault::Silent
+        });
+    pending(&gate.send(&paid).await);
+    assert_eq!(gate.net.tokens(buyer.address), 0);
+    // A 402 now would have the buyer look for more money, and pay twice.
+    for _ in 0..3 {
+        gate.net.mine(1);
+        pending(&gate.send(&paid).await);
+    }
+    drop(silent);
+    is_credited(&gate).await;
+    // Nothing is needed in the purse for what is never sent.
+    let covered = gate.buy(&buyer, &request).await;
+    assert_eq!((covered.status, covered.text()), (200, "content"));
+    assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
 }
 
 #[tokio::test]

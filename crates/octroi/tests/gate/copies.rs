@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use octroi_claim::{PaymentState, WorkState};
-use octroi_testkit::{Hold, Payment, Reply, Request, TestGate};
+use octroi_claim::WorkState;
+use octroi_testkit::{Hold, Payment, Reply, Request, TestGate, eventually};
 use octroi_x402::Version;
 use serde_json::{Value, json};
 
-use crate::{FIRST, ITEM, PRICE, TREE};
+use crate::{FIRST, ITEM, PRICE, SERVED, TREE};
 
 const COPIES: usize = 64;
 
@@ -55,10 +55,7 @@ async fn sixty_four_copies_at_once_make_one_call_one_settlement_and_one_answer()
             .map(|wallet| gate.net.sent_by(wallet.address))
             .sum();
         assert_eq!(sent, 1);
-        assert_eq!(
-            gate.finish().await.states(),
-            [(PaymentState::Settled, WorkState::Delivered)]
-        );
+        assert_eq!(gate.finish().await.states(), [SERVED]);
     }
 }
 
@@ -236,5 +233,28 @@ async fn a_payment_for_one_request_does_not_buy_another() {
         }
     }
     assert_eq!(gate.origin.calls(), 1);
+    drop(buyer);
     assert_eq!(gate.finish().await.transactions.len(), 1);
+}
+
+#[tokio::test]
+async fn a_used_payment_of_a_payer_who_has_nothing_left_is_told_to_be_used() {
+    let gate = TestGate::start().await;
+    for path in [ITEM, FIRST] {
+        let (buyer, request) = (gate.net.buyer_with(PRICE), Request::get(path));
+        let paid = gate.sign(&buyer, &request).await.on(request);
+        assert_eq!(gate.send(&paid).await.status, 200);
+        assert_eq!(gate.net.tokens(buyer.address), 0);
+        // What is known of payers is known for the time of a block.
+        eventually("the gate knows that the purse is empty", async || {
+            let calls = gate.origin.calls();
+            let other = gate.buy(&buyer, &Request::get(TREE)).await;
+            (other.status == 402 && gate.origin.calls() == calls).then_some(())
+        })
+        .await;
+        let again = gate.send(&paid).await;
+        assert_eq!(again.outcome(), (409, "payment_already_used".to_owned()));
+        assert!(again.receipt(Version::V2).is_some());
+    }
+    gate.finish().await;
 }

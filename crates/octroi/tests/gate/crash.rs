@@ -212,7 +212,7 @@ async fn check(gate: GateProcess, shoppers: &[Shopper]) {
             // Killed after the last byte and before the end was written: the buyer may have more
             // than it paid for, and never less.
             (PaymentState::Settled | PaymentState::Released, WorkState::Broken) => {
-                credited_too += 1
+                credited_too += 1;
             }
             state => panic!("an answer was given in {state:?}: {row:#?}"),
         }

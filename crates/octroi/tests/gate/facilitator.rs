@@ -10,19 +10,22 @@ use octroi_x402::{SettleResponse, VerifyResponse, Version};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{ITEM, PRICE};
+use crate::{ITEM, PRICE, SENDS};
 
 const TOKEN: &str = "a-token-of-another-server";
-const SENDS: &[&str] = &["eth_sendRawTransaction", "eth_sendRawTransactionSync"];
+
+/// Turns the facilitator on.
+pub(crate) fn section() -> String {
+    let hash = hex::encode(Sha256::digest(TOKEN));
+    format!("[facilitator]\nenabled = true\ntoken_sha256 = [\"{hash}\"]\n")
+}
 
 async fn setup() -> Setup {
-    let hash = hex::encode(Sha256::digest(TOKEN));
-    let section = format!("[facilitator]\nenabled = true\ntoken_sha256 = [\"{hash}\"]\n");
-    Setup::new().await.sections(&section)
+    Setup::new().await.sections(&section())
 }
 
 /// What a server asks of us about a payment, with the terms that its buyer accepted.
-fn asked(endpoint: &str, payment: &Payment) -> Request {
+pub(crate) fn asked(endpoint: &str, payment: &Payment) -> Request {
     let payload: Value =
         serde_json::from_slice(&STANDARD.decode(&payment.header_value).unwrap()).unwrap();
     let body = json!({

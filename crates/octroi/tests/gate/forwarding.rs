@@ -50,6 +50,7 @@ async fn trailers_pass_both_ways_where_nothing_is_sold() {
         (&seen.body[..], &seen.trailers["x-check"]),
         (&b"body"[..], &"42".parse().unwrap())
     );
+    drop(connection);
     gate.finish().await;
 }
 
@@ -76,6 +77,7 @@ async fn trailers_of_a_paid_answer_pass_and_those_of_a_bound_body_do_not() {
     // They are outside of the digest that the payment is bound to.
     let seen = gate.origin.last();
     assert_eq!((&seen.body[..], seen.trailers.len()), (&b"body"[..], 0));
+    drop(connection);
     gate.finish().await;
 }
 

@@ -1,17 +1,11 @@
 //! A gate that is killed at each stage: one test for each cell of the table of recovery.
 
 use octroi_claim::{PaymentState, WorkState};
-use octroi_testkit::{Buyer, Connection, Fault, Hold, Reply, Request};
+use octroi_testkit::{Buyer, Connection, Fault, Hold, Net, Reply, Request, World, eventually};
 use octroi_x402::Version;
 
 use crate::process::GateProcess;
-use crate::{FIRST, ITEM, PRICE};
-
-const SENDS: &[&str] = &["eth_sendRawTransaction", "eth_sendRawTransactionSync"];
-const CREDITED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Broken);
-const SERVED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Delivered);
-const COVERED: (PaymentState, WorkState) = (PaymentState::Covered, WorkState::Delivered);
-const RELEASED: (PaymentState, WorkState) = (PaymentState::Released, WorkState::Broken);
+use crate::{COVERED, CREDITED, FIRST, ITEM, PRICE, RELEASED, SENDS, SERVED, facilitator};
 
 /// A request that is under way when the gate dies.
 struct UnderWay {
@@ -310,4 +304,37 @@ async fn a_second_process_does_not_take_the_store() {
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(said.contains("in use by another process"), "{said}");
     gate.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_facilitated_and_sent_is_collected_once() {
+    let mut world = World::around(Net::new()).await;
+    world.sections = facilitator::section();
+    let (mut gate, hold) = (GateProcess::start_in(world).await, Hold::new());
+    let held = hold.clone();
+    let rule = gate
+        .world
+        .node
+        .always(SENDS, move || Fault::HoldAnswer(held.clone()));
+    let payment = gate
+        .sign(&gate.world.net.buyer(), &Request::get(ITEM))
+        .await;
+    let asked = facilitator::asked("settle", &payment);
+    let mut connection = gate.client.connect().await;
+    connection.send(&asked).await;
+    hold.reached().await;
+    drop(rule);
+    kill_and_restart(&mut gate).await;
+    let collected = eventually("the success is collected", async || {
+        let answer = gate.send(&asked).await;
+        assert_eq!(answer.status, 200);
+        Some(answer.json()).filter(|settled| settled["success"] == true)
+    })
+    .await;
+    let again = gate.send(&asked).await.json();
+    assert_eq!(again["errorReason"], "duplicate_settlement");
+    assert_eq!(again["transaction"], collected["transaction"]);
+    assert_eq!(transactions_sent(&gate), 1);
+    at_rest(&gate).await;
+    assert_eq!(gate.finish().await.states(), [SERVED]);
 }

@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use octroi_claim::{PaymentState, WorkState};
+use octroi_claim::PaymentState;
 use octroi_testkit::{
     Buyer, Connection, Fault, Hold, Net, Reply, Request, Setup, TestGate, eventually,
 };
 use octroi_x402::Version;
 use serde_json::json;
 
-use crate::{FIRST, ITEM, PRICE};
+use crate::{COVERED, CREDITED, FIRST, ITEM, PRICE, SERVED};
 
 const KIND: &str = "/api/x402/pay/shop/kind";
-const CREDITED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Broken);
-const SERVED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Delivered);
-const COVERED: (PaymentState, WorkState) = (PaymentState::Covered, WorkState::Delivered);
 
 /// Sends a payment for a request, and does not wait for the answer.
 async fn begin(gate: &TestGate, buyer: &Buyer, path: &str) -> Connection {

@@ -17,17 +17,33 @@ mod paying;
 mod privacy;
 mod process;
 mod protocols;
+mod recall;
 mod refusing;
+mod remote;
 mod secrets;
+mod stopping;
 mod stranger;
+mod streams;
 mod trust;
 mod unpaid;
 mod upgrades;
+
+use octroi_claim::{PaymentState, WorkState};
 
 /// Paywalls of the shop that every test world has.
 const ITEM: &str = "/api/x402/pay/shop/item";
 const FIRST: &str = "/api/x402/pay/shop/first";
 const TREE: &str = "/api/x402/pay/shop/tree";
+
+/// The calls that send a transaction.
+const SENDS: &[&str] = &["eth_sendRawTransaction", "eth_sendRawTransactionSync"];
+
+/// How payments end: paid and served; paid, not served, and credited; served from a credit and never
+/// sent; given up before it was sent.
+const SERVED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Delivered);
+const CREDITED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Broken);
+const COVERED: (PaymentState, WorkState) = (PaymentState::Covered, WorkState::Delivered);
+const RELEASED: (PaymentState, WorkState) = (PaymentState::Released, WorkState::Broken);
 
 /// What each of them costs, in the token's smallest unit.
 const PRICE: u64 = 10_000;

@@ -5,19 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use octroi_claim::{PaymentState, WorkState};
 use octroi_testkit::{Hold, Origin, Reply, Request, Setup, TestGate};
 use octroi_x402::Version;
 use sha2::{Digest, Sha256};
 
-use crate::{FIRST, ITEM, PRICE};
+use crate::{COVERED, CREDITED, FIRST, ITEM, PRICE, RELEASED, SERVED};
 
 const KIND: &str = "/api/x402/pay/shop/kind";
 const AGAIN: &str = "/api/x402/pay/shop/again";
-const CREDITED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Broken);
-const SERVED: (PaymentState, WorkState) = (PaymentState::Settled, WorkState::Delivered);
-const COVERED: (PaymentState, WorkState) = (PaymentState::Covered, WorkState::Delivered);
-const RELEASED: (PaymentState, WorkState) = (PaymentState::Released, WorkState::Broken);
 
 /// A service whose origin is not there, or slow.
 fn service(name: &str, origin: impl std::fmt::Display) -> String {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use octroi_claim::{PaymentState, WorkState};
 use octroi_testkit::{Fault, Hold, Reply, Request, Setup, TestGate, eventually};
 
-use crate::{ITEM, PRICE, TREE};
-
-const SENDS: &[&str] = &["eth_sendRawTransaction", "eth_sendRawTransactionSync"];
+use crate::{ITEM, PRICE, SENDS, TREE};
 
 #[tokio::test]
 async fn open_payments_above_the_balance_are_settled_first() {
