@@ -2,10 +2,10 @@
 import axios from "axios";
 import { decodePaymentResponseHeader, wrapAxiosWithPaymentFromConfig } from "@x402/axios";
 import { ExactEvmScheme } from "@x402/evm";
-import { account, body, headers, method, report, url } from "./purchase.mjs";
+import { account, body, headers, method, network, report, url } from "./purchase.mjs";
 
 const pay = wrapAxiosWithPaymentFromConfig(axios.create({ responseType: "arraybuffer" }), {
-  schemes: [{ network: "eip155:*", client: new ExactEvmScheme(account) }],
+  schemes: [{ network, client: new ExactEvmScheme(account) }],
 });
 
 await report(async () => {

@@ -2,10 +2,10 @@
 // each event on a line of its own, and at the end the usual report.
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
 import { ExactEvmScheme } from "@x402/evm";
-import { account, body, headers, method, report, url } from "./purchase.mjs";
+import { account, body, headers, method, network, report, url } from "./purchase.mjs";
 
 const pay = wrapFetchWithPaymentFromConfig(fetch, {
-  schemes: [{ network: "eip155:*", client: new ExactEvmScheme(account) }],
+  schemes: [{ network, client: new ExactEvmScheme(account) }],
 });
 
 await report(async () => {

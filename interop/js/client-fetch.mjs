@@ -1,10 +1,10 @@
 // Buyer: the official v2 client for `fetch`.
 import { decodePaymentResponseHeader, wrapFetchWithPaymentFromConfig } from "@x402/fetch";
 import { ExactEvmScheme } from "@x402/evm";
-import { account, body, headers, method, report, url } from "./purchase.mjs";
+import { account, body, headers, method, network, report, url } from "./purchase.mjs";
 
 const pay = wrapFetchWithPaymentFromConfig(fetch, {
-  schemes: [{ network: "eip155:*", client: new ExactEvmScheme(account) }],
+  schemes: [{ network, client: new ExactEvmScheme(account) }],
 });
 
 await report(async () => {

@@ -4,10 +4,10 @@
 import { x402Client, x402HTTPClient } from "@x402/core/client";
 import { ExactEvmScheme } from "@x402/evm";
 import { optional } from "./environment.mjs";
-import { account, body, headers, method, url } from "./purchase.mjs";
+import { account, body, headers, method, network, url } from "./purchase.mjs";
 
 const client = new x402HTTPClient(
-  x402Client.fromConfig({ schemes: [{ network: "eip155:*", client: new ExactEvmScheme(account) }] }),
+  x402Client.fromConfig({ schemes: [{ network, client: new ExactEvmScheme(account) }] }),
 );
 
 const unpaid = await fetch(url, { method, headers, body });

@@ -1,6 +1,7 @@
 """What every Python client here shares: the purchase that the environment describes, and the one line of
 JSON that reports how it went. The variables are those of the JavaScript clients beside this folder."""
 
+import base64
 import hashlib
 import json
 import os
@@ -12,8 +13,14 @@ from x402.http import decode_payment_response_header
 ACCOUNT = Account.from_key(os.environ["EVM_PRIVATE_KEY"])
 URL = urljoin(os.environ["RESOURCE_SERVER_URL"], os.environ["ENDPOINT_PATH"])
 METHOD = os.environ.get("REQUEST_METHOD") or "GET"
-BODY = os.environ.get("REQUEST_BODY") or None
+LENGTH = int(os.environ.get("REQUEST_BODY_BYTES") or 0)
+BODY = json.dumps("x" * (LENGTH - 2)) if LENGTH else os.environ.get("REQUEST_BODY") or None
+NETWORK = os.environ.get("EVM_NETWORK") or None
 HEADERS = {"content-type": "application/json"} if BODY else {}
+if LENGTH:
+    # What a gate wants to see of a body that it does not read before it is paid for (RFC 9530).
+    digest = base64.b64encode(hashlib.sha256(BODY.encode()).digest()).decode()
+    HEADERS["content-digest"] = f"sha-256=:{digest}:"
 
 
 def report(response) -> None:

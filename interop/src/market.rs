@@ -41,6 +41,8 @@ pub struct Setup {
     /// More paywalls of the configuration's service `shop`, or whole services. `{origin}` stands for the
     /// origin's address.
     pub paywalls: String,
+    /// More networks, on which everything is sold too.
+    pub networks: String,
 }
 
 /// The market, open.
@@ -66,6 +68,7 @@ impl Default for Setup {
             max_fee_gwei: 100,
             node_options: &[],
             paywalls: String::new(),
+            networks: String::new(),
         }
     }
 }
@@ -88,6 +91,7 @@ impl Setup {
             block_time_ms,
             max_fee_gwei,
             paywalls,
+            networks,
             ..
         } = self;
         let settler = match settler {
@@ -124,6 +128,8 @@ pay_to = "{pay_to}"
 rpc_urls = ["{rpc_url}"]
 block_time_ms = {block_time_ms}
 {settler}
+
+{networks}
 
 [[service]]
 name = "shop"

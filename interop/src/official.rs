@@ -162,6 +162,10 @@ pub struct Order<'a> {
     pub method: &'a str,
     /// A JSON body, if any.
     pub body: Option<&'a str>,
+    /// The length of a made-up JSON body, sent with its digest in place of `body`; 0 for none.
+    pub body_bytes: usize,
+    /// The only network to pay on (CAIP-2), for buyers of v2; any where unsaid.
+    pub network: Option<&'a str>,
 }
 
 impl<'a> Order<'a> {
@@ -174,6 +178,8 @@ impl<'a> Order<'a> {
             path,
             method: "GET",
             body: None,
+            body_bytes: 0,
+            network: None,
         }
     }
 
@@ -183,7 +189,9 @@ impl<'a> Order<'a> {
             .env("RESOURCE_SERVER_URL", self.server_url)
             .env("ENDPOINT_PATH", self.path)
             .env("REQUEST_METHOD", self.method)
-            .env("REQUEST_BODY", self.body.unwrap_or_default());
+            .env("REQUEST_BODY", self.body.unwrap_or_default())
+            .env("REQUEST_BODY_BYTES", self.body_bytes.to_string())
+            .env("EVM_NETWORK", self.network.unwrap_or_default());
     }
 }
 

@@ -2,8 +2,10 @@
 
 use anyhow::Context as _;
 use octroi_interop::{
-    AFTER, BUYERS, Buyer, FACILITATOR, FIRST, Market, Order, PRICE, Purchase, Relay,
+    AFTER, Anvil, BUYERS, Buyer, FACILITATOR, FIRST, Market, Order, PAYEE, PRICE, Purchase, Relay,
+    Setup, Usdc,
 };
+use octroi_types::ChainId;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -55,6 +57,25 @@ async fn every_client_pays_a_priced_route_of_a_site() -> anyhow::Result<()> {
     // What is not priced is free.
     let free = market.http.get(&format!("{url}/status/204")).await?;
     assert_eq!(free.status, 204);
+    market.reconcile().await
+}
+
+/// The terms come back while the body is still on its way, which no client may take for a failure.
+#[tokio::test]
+async fn every_client_uploads_a_large_body() -> anyhow::Result<()> {
+    const LENGTH: usize = 1_000_000;
+    let market = Market::open().await?;
+    let url = market.gate.url()?.to_owned();
+    let path = format!("{AFTER}/upload");
+    for (buyer, account) in EVERY_BUYER.into_iter().zip(BUYERS) {
+        let order = Order {
+            method: "POST",
+            body_bytes: LENGTH,
+            ..Order::get(account, &url, &path)
+        };
+        let purchase = buys(&market, buyer, &order, "/upload").await?;
+        assert_eq!(purchase.data["bytes"], LENGTH, "{buyer:?}");
+    }
     market.reconcile().await
 }
 
@@ -178,4 +199,68 @@ async fn a_client_that_lost_its_answer_is_not_charged_again() -> anyhow::Result<
     assert!(lost.refund_credit.is_some());
     assert_eq!(market.earned().await?, PRICE);
     market.reconcile().await
+}
+
+/// One offer for two chains: every client pays where it wants to, and the one of version 1 where it can.
+#[tokio::test]
+async fn buyers_pay_on_the_network_of_their_choice() -> anyhow::Result<()> {
+    const ARBITRUM_SEPOLIA: u64 = 421_614;
+    let token = ChainId(ARBITRUM_SEPOLIA)
+        .known()
+        .and_then(|network| network.usdc)
+        .context("no USDC")?;
+    let arbitrum = Anvil::start(ARBITRUM_SEPOLIA, &[]).await?;
+    let usdc = Usdc::deploy(&arbitrum, token.address, token.name.context("no name")?).await?;
+    for buyer in BUYERS {
+        usdc.mint(buyer.address, 10 * PRICE).await?;
+    }
+    let url = arbitrum.url();
+    let setup = Setup {
+        networks: format!(
+            "[network.arbitrum-sepolia]\nrpc_urls = [\"{url}\"]\nblock_time_ms = 200\n\
+             wallet_key_files = [\"wallet.key\"]"
+        ),
+        ..Setup::default()
+    };
+    let market = Market::open_with(&setup).await?;
+    let path = format!("{AFTER}/json");
+    let unpaid = market.get(&path).await?;
+    let offer = unpaid.decoded("payment-required")?;
+    let offered = offer["accepts"].as_array().context("no offer")?.iter();
+    let offered: Vec<_> = offered.map(|terms| terms["network"].clone()).collect();
+    assert_eq!(offered.len(), 2, "{offered:?}");
+    // Version 1 has no name for the second, and its clients refuse names that they do not know.
+    let of_v1 = unpaid.json()?["accepts"].clone();
+    assert_eq!(of_v1.as_array().map(Vec::len), Some(1), "{of_v1}");
+    assert_eq!(of_v1[0]["network"], "base-sepolia");
+
+    let url = market.gate.url()?.to_owned();
+    for (buyer, account) in [Buyer::Fetch, Buyer::Requests].into_iter().zip(BUYERS) {
+        for network in ["eip155:84532", "eip155:421614"] {
+            let before = (market.earned().await?, usdc.balance(PAYEE.address).await?);
+            let order = Order {
+                network: Some(network),
+                ..Order::get(account, &url, &path)
+            };
+            let purchase = buyer.buy(&order).await?;
+            assert!(purchase.success, "{buyer:?} on {network}: {purchase:?}");
+            let receipt = purchase.payment_response.context("no receipt")?;
+            assert_eq!(receipt["network"], network, "{buyer:?}");
+            let after = (market.earned().await?, usdc.balance(PAYEE.address).await?);
+            let paid = if network == "eip155:84532" {
+                (before.0 + PRICE, before.1)
+            } else {
+                (before.0, before.1 + PRICE)
+            };
+            assert_eq!(after, paid, "{buyer:?} on {network}");
+        }
+    }
+    let purchase = Buyer::FetchV1
+        .buy(&Order::get(BUYERS[2], &url, &path))
+        .await?;
+    assert!(purchase.success, "{purchase:?}");
+    assert_eq!(market.earned().await?, 3 * PRICE);
+    let books = market.gate.books().await?;
+    assert_eq!(books["books"].as_array().map(Vec::len), Some(2), "{books}");
+    Ok(())
 }

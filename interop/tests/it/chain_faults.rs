@@ -22,7 +22,7 @@ async fn without_a_node_nothing_is_charged() -> anyhow::Result<()> {
 
     // Before the payment is claimed.
     market.line.cut().await?;
-    is_unavailable(&market.pay(&path, &payment).await?);
+    is_unavailable(&market.pay(&path, &payment).await?)?;
     assert_eq!(market.origin.calls("/stall"), 0);
     assert!(market.gate.transactions().await?.is_empty());
     is_ready(&market, false).await?;
@@ -35,7 +35,7 @@ async fn without_a_node_nothing_is_charged() -> anyhow::Result<()> {
     market.origin.called("/stall", 1).await?;
     market.line.cut().await?;
     market.origin.release();
-    is_unavailable(&paying.await??);
+    is_unavailable(&paying.await??)?;
     let record = market.concluded(1).await?.remove(0);
     assert_eq!((&*record.state, &*record.payment), ("Failed", "released"));
     market.line.restore().await?;
@@ -59,7 +59,7 @@ async fn a_silent_node_charges_nothing() -> anyhow::Result<()> {
     for call in ["eth_call", "eth_getCode", "eth_getBalance"] {
         market.line.disturb(call, Fault::Held);
     }
-    is_unavailable(&market.pay(&path, &payment).await?);
+    is_unavailable(&market.pay(&path, &payment).await?)?;
     assert!(market.gate.transactions().await?.is_empty());
     assert_eq!(market.origin.calls("/json"), 0);
     market.line.mend();
@@ -86,7 +86,7 @@ async fn a_payment_that_was_called_back_buys_at_once() -> anyhow::Result<()> {
     for call in ["eth_call", "eth_estimateGas", "eth_getTransactionCount"] {
         market.line.disturb(call, Fault::Held);
     }
-    is_unavailable(&market.pay(&path, &payment).await?);
+    is_unavailable(&market.pay(&path, &payment).await?)?;
     market.line.mend();
     let bought = market.pay(&path, &payment).await?;
     assert_eq!(bought.status, 200, "{:?}", bought.body);
@@ -111,7 +111,7 @@ async fn a_node_that_dies_with_the_transaction_leaves_it_unknown() -> anyhow::Re
     waiting_transaction(&market).await?;
     market.line.cut().await?;
     market.chain.mine(1).await?;
-    is_pending(&paying.await??);
+    is_pending(&paying.await??)?;
     assert_eq!(market.earned().await?, PRICE, "the chain went on");
     market.chain.set_automine(true).await?;
     market.line.restore().await?;
@@ -132,10 +132,10 @@ async fn a_settlement_that_is_not_mined_is_pending_and_then_a_credit() -> anyhow
         market.chain.set_automine(false).await?;
         let paying = paying(&market, &path, &payment)?;
         let first = waiting_transaction(&market).await?;
-        is_pending(&paying.await??);
-        is_pending(&market.pay(&path, &payment).await?);
+        is_pending(&paying.await??)?;
+        is_pending(&market.pay(&path, &payment).await?)?;
         let fresh = market.payment(account, &path).await?;
-        is_pending(&market.pay(&path, &fresh).await?);
+        is_pending(&market.pay(&path, &fresh).await?)?;
         eventually("a higher fee", async || {
             let waiting = market.chain.pending().await?;
             Ok((waiting.len() == 1 && waiting != [first]).then_some(()))
@@ -249,7 +249,7 @@ async fn an_authorization_that_was_used_before_buys_nothing() -> anyhow::Result<
         front_run(&market, &payment).await?;
         the_next_second().await?;
         let refused = market.pay(&path, &payment).await?;
-        is_refused(&refused, "invalid_exact_evm_nonce_already_used");
+        is_refused(&refused, "invalid_exact_evm_nonce_already_used")?;
     }
     assert_eq!(market.line.calls("eth_sendRawTransaction"), 0);
     let records = market.gate.transactions().await?;
@@ -279,7 +279,7 @@ async fn a_payer_whose_money_is_gone_is_refused_before_anything_is_sent() -> any
         .transact(BUYER.address, Some(usdc.address()), &transfer)
         .await?;
     market.origin.release();
-    is_refused(&paying.await??, "invalid_exact_evm_insufficient_balance");
+    is_refused(&paying.await??, "invalid_exact_evm_insufficient_balance")?;
     assert_eq!(market.line.calls("eth_sendRawTransaction"), 0);
     let record = market.concluded(1).await?.remove(0);
     assert_eq!((&*record.state, &*record.payment), ("Failed", "released"));
@@ -304,10 +304,10 @@ async fn gas_above_the_cap_is_not_paid() -> anyhow::Result<()> {
         .line
         .called("eth_getBlockByNumber", looked + 2)
         .await?;
-    is_unavailable(&market.pay(&path, &payment).await?);
+    is_unavailable(&market.pay(&path, &payment).await?)?;
     is_ready(&market, false).await?;
     let calls = market.origin.calls("/json");
-    is_unavailable(&market.pay(&path, &payment).await?);
+    is_unavailable(&market.pay(&path, &payment).await?)?;
     assert_eq!(
         market.origin.calls("/json"),
         calls,
@@ -324,7 +324,7 @@ async fn gas_above_the_cap_is_not_paid() -> anyhow::Result<()> {
     // The price rises when the transaction is signed already: it waits, and is not paid for twice.
     let payment = market.payment(BUYERS[1], &path).await?;
     market.chain.set_next_base_fee(10 * GWEI).await?;
-    is_pending(&market.pay(&path, &payment).await?);
+    is_pending(&market.pay(&path, &payment).await?)?;
     assert_eq!(market.earned().await?, PRICE);
     market.chain.set_next_base_fee(GWEI).await?;
     market.chain.mine(1).await?;
@@ -356,7 +356,7 @@ async fn a_settlement_without_logs_is_neither_good_nor_bad() -> anyhow::Result<(
         reply.status, 402,
         "a second bill for a payment that was made"
     );
-    is_pending(&reply);
+    is_pending(&reply)?;
     assert_eq!(market.earned().await?, PRICE);
     // However often it looks.
     let searched = market.line.calls("eth_getLogs");
@@ -397,7 +397,7 @@ async fn a_node_of_another_chain_is_not_sold_on() -> anyhow::Result<()> {
         &http
             .get_with(&url, "payment-signature", &payment.header())
             .await?,
-    );
+    )?;
     assert_eq!(http.get(&ready).await?.status, 503);
     assert_eq!(market.origin.calls("/json"), 0);
     assert!(gate.transactions().await?.is_empty());

@@ -4,6 +4,7 @@
 mod buyers;
 mod chain;
 mod chain_faults;
+mod differential;
 mod facilitating;
 mod gate_process;
 mod official_stack;

@@ -77,10 +77,8 @@ async fn static_files_are_sold_and_not_leaked_through_caches() -> anyhow::Result
 fn is_private(headers: &HeaderMap) {
     let listed = |name: &str| {
         let values = headers.get_all(name).iter();
-        let texts: Vec<_> = values
-            .map(|value| value.to_str().unwrap().to_lowercase())
-            .collect();
-        texts.join(", ")
+        let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).to_lowercase());
+        texts.collect::<Vec<_>>().join(", ")
     };
     let caching = listed("cache-control");
     assert!(caching.starts_with("private"), "{caching}");
@@ -205,7 +203,6 @@ async fn a_large_download_arrives_whole_and_is_not_collected() -> anyhow::Result
     assert_eq!(length, LENGTH);
     assert_eq!(hex::encode(digest.finalize()), pattern_sha256(LENGTH));
     let peak = market.gate.peak_memory_bytes()?;
-    println!("peak resident memory of the gate: {} KiB", peak / 1024);
     assert!(peak < MEMORY_MAX, "{peak} bytes");
     let sold = market.concluded(1).await?;
     assert_eq!(&*sold[0].work, "delivered");
@@ -223,22 +220,14 @@ async fn an_upload_is_bound_by_its_digest() -> anyhow::Result<()> {
     let sha256 = Sha256::digest(&content);
     let truth = content_digest(&sha256);
     let lie = content_digest(&Sha256::digest(b"something else"));
-    let request = |payment: &Payment, body: &Bytes, digest: Option<&str>| {
+    let upload = async |payment: &Payment, body: &Bytes, digest: Option<&str>| {
         let mut request = market.paid(Method::POST, &path, payment, body.clone())?;
         if let Some(digest) = digest {
             request
                 .headers_mut()
                 .insert("content-digest", digest.parse()?);
         }
-        anyhow::Ok(request)
-    };
-    // A refusal comes before the body has passed, and a client that is still writing may lose it with
-    // the connection (RFC 9112 §9.6). It asks again; a payment that was used would then be refused.
-    let upload = async |payment: &Payment, body: &Bytes, digest: Option<&str>| {
-        match market.http.send(request(payment, body, digest)?).await {
-            Ok(reply) => anyhow::Ok(reply),
-            Err(_) => market.http.send(request(payment, body, digest)?).await,
-        }
+        market.http.send(request).await
     };
 
     let payment = market.payment(BUYERS[0], &path).await?;
@@ -284,9 +273,20 @@ async fn an_unpaid_upload_is_answered_before_its_body() -> anyhow::Result<()> {
         "POST {AFTER}/upload HTTP/1.1\r\nhost: {address}\r\ncontent-length: 1000000\r\n\r\n"
     );
     buyer.write_all(head.as_bytes()).await?;
-    let mut answer = [0; 12];
-    tokio::time::timeout(octroi_interop::PATIENCE, buyer.read_exact(&mut answer)).await??;
-    assert_eq!(&answer, b"HTTP/1.1 402");
+    let mut answer = Vec::new();
+    tokio::time::timeout(octroi_interop::PATIENCE, async {
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(buyer.read_u8().await?);
+        }
+        anyhow::Ok(())
+    })
+    .await??;
+    let answer = String::from_utf8(answer)?.to_lowercase();
+    assert!(answer.starts_with("http/1.1 402"), "{answer}");
+    assert!(
+        answer.contains("\r\nconnection: close\r\n"),
+        "the body is not wanted: {answer}"
+    );
     assert_eq!(market.origin.calls("/upload"), 0);
     Ok(())
 }

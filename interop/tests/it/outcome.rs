@@ -34,31 +34,34 @@ pub(crate) async fn is_ready(market: &Market, ready: bool) -> anyhow::Result<()>
 }
 
 /// The payment was sent and its fate is open. That is never a bill: the buyer would pay twice.
-pub(crate) fn is_pending(reply: &Reply) {
+pub(crate) fn is_pending(reply: &Reply) -> anyhow::Result<()> {
     assert_eq!(reply.status, 503, "{:?}", reply.body);
     assert_eq!(reply.code().as_deref(), Some("settlement_pending"));
     assert!(reply.header("retry-after").is_some());
     assert_eq!(reply.header("payment-required"), None);
-    let told = reply.decoded("payment-response").unwrap();
+    let told = reply.decoded("payment-response")?;
     assert_eq!(told["success"], false);
     assert_eq!(told["errorReason"], "settlement_pending");
+    Ok(())
 }
 
 /// Nothing was sent, and nothing will be: the same payment may come again.
-pub(crate) fn is_unavailable(reply: &Reply) {
+pub(crate) fn is_unavailable(reply: &Reply) -> anyhow::Result<()> {
     assert_eq!(reply.status, 503, "{:?}", reply.body);
     assert_eq!(reply.code().as_deref(), Some("settlement_unavailable"));
     assert!(reply.header("retry-after").is_some());
     assert_eq!(reply.header("payment-required"), None);
     assert_eq!(reply.header("payment-response"), None);
+    Ok(())
 }
 
 /// The payment is refused for this reason, in both versions' words and with fresh terms.
-pub(crate) fn is_refused(reply: &Reply, reason: &str) {
+pub(crate) fn is_refused(reply: &Reply, reason: &str) -> anyhow::Result<()> {
     assert_eq!(reply.status, 402, "{:?}", reply.body);
-    let terms = reply.decoded("payment-required").unwrap();
+    let terms = reply.decoded("payment-required")?;
     assert_eq!(terms["error"], reason);
-    assert_eq!(reply.json().unwrap()["error"], reason);
+    assert_eq!(reply.json()?["error"], reason);
+    Ok(())
 }
 
 /// What the buyer paid for and did not get is a credit: once the fate of its payment is known, a fresh
@@ -73,7 +76,7 @@ pub(crate) async fn is_served_from_a_credit(
     let served = eventually("the credit", async || {
         let reply = market.pay(path, &fresh).await?;
         if reply.status == 503 {
-            is_pending(&reply);
+            is_pending(&reply)?;
         }
         Ok((reply.status != 503).then_some(reply))
     })
@@ -107,7 +110,7 @@ pub(crate) async fn is_bought(
     reply: &Reply,
 ) -> anyhow::Result<()> {
     if reply.status == 503 {
-        is_pending(reply);
+        is_pending(reply)?;
         return is_served_from_a_credit(market, account, path, 0).await;
     }
     assert_eq!(reply.status, 200, "{:?}", reply.body);

@@ -53,11 +53,11 @@ async fn kill_at_random(node_options: &'static [&'static str], rounds: usize) ->
         all
     };
     let terms = Arc::new(terms);
-    let mut receipts = Vec::new();
+    let (mut receipts, mut moments) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         // Each question to the node is a moment in the life of some payment.
         let moment = usize::from(random_byte()? % 96);
-        println!("round {round}: killed at the node's call {moment}");
+        moments.push(moment);
         let moment = market.line.calls(ANY) + moment;
         let mut buyers = JoinSet::new();
         for (index, account) in BUYERS.into_iter().enumerate() {
@@ -83,12 +83,16 @@ async fn kill_at_random(node_options: &'static [&'static str], rounds: usize) ->
             .then_some(records))
     })
     .await?;
-    println!("{} attempts, {} answers", records.len(), receipts.len());
-    ensure!(!receipts.is_empty(), "nothing was ever bought");
-    answers_were_paid(&market, &receipts).await?;
-    money_is_accounted_for(&records)?;
-    payers_agree(&records, &before, &balances(&market).await?)?;
-    market.reconcile().await
+    let adds_up = async {
+        ensure!(!receipts.is_empty(), "nothing was ever bought");
+        answers_were_paid(&market, &receipts).await?;
+        money_is_accounted_for(&records)?;
+        payers_agree(&records, &before, &balances(&market).await?)?;
+        market.reconcile().await
+    };
+    adds_up
+        .await
+        .with_context(|| format!("killed at the node's calls {moments:?}"))
 }
 
 /// Buys one thing after the other until the gate is gone, and returns the receipts of complete answers.

@@ -107,7 +107,7 @@ async fn a_settlement_without_word_of_it_becomes_a_credit() -> anyhow::Result<()
         facilitator_line.disturb("/settle", Fault::AnswerLost);
         let path = format!("{order}/json");
         let payment = market.payment(account, &path).await?;
-        is_pending(&market.pay(&path, &payment).await?);
+        is_pending(&market.pay(&path, &payment).await?)?;
         facilitator_line.mend();
         is_served_from_a_credit(market, account, &path, 2 * index).await?;
         assert_eq!(market.earned().await?, (index as u128 + 1) * PRICE);
@@ -127,11 +127,11 @@ async fn a_late_settlement_becomes_a_credit() -> anyhow::Result<()> {
     let (path, account) = (format!("{AFTER}/json"), BUYERS[0]);
     facilitator_line.disturb("/settle", Fault::Held);
     let payment = market.payment(account, &path).await?;
-    is_pending(&market.pay(&path, &payment).await?);
+    is_pending(&market.pay(&path, &payment).await?)?;
     // Neither the same payment nor a new one is served or sent meanwhile.
-    is_pending(&market.pay(&path, &payment).await?);
+    is_pending(&market.pay(&path, &payment).await?)?;
     let fresh = market.payment(account, &path).await?;
-    is_pending(&market.pay(&path, &fresh).await?);
+    is_pending(&market.pay(&path, &fresh).await?)?;
     assert_eq!(facilitator_line.calls("/settle"), 1);
     assert_eq!(market.earned().await?, 0);
     facilitator_line.mend();
@@ -164,12 +164,12 @@ async fn nothing_is_served_on_a_facilitators_word_alone() -> anyhow::Result<()> 
     for (index, (fault, account)) in answers.into_iter().zip(BUYERS).enumerate() {
         facilitator_line.disturb("/settle", fault.clone());
         let payment = market.payment(account, &path).await?;
-        is_pending(&market.pay(&path, &payment).await?);
+        is_pending(&market.pay(&path, &payment).await?)?;
         assert!(facilitator_line.calls("/settle") > index, "{fault:?}");
         facilitator_line.mend();
         let asked = facilitator_line.calls("/settle");
         let fresh = market.payment(account, &path).await?;
-        is_pending(&market.pay(&path, &fresh).await?);
+        is_pending(&market.pay(&path, &fresh).await?)?;
         assert_eq!(
             facilitator_line.calls("/settle"),
             asked,
@@ -202,11 +202,11 @@ async fn a_refusal_is_believed_when_the_authorization_has_ended() -> anyhow::Res
     let path = format!("{FIRST}/json");
     facilitator_line.disturb("/settle", Fault::Answered(200, refusal));
     let payment = market.payment(BUYERS[0], &path).await?;
-    is_pending(&market.pay(&path, &payment).await?);
+    is_pending(&market.pay(&path, &payment).await?)?;
     assert_eq!(market.origin.calls("/json"), 0);
     facilitator_line.mend();
     let fresh = market.payment(BUYERS[0], &path).await?;
-    is_pending(&market.pay(&path, &fresh).await?);
+    is_pending(&market.pay(&path, &fresh).await?)?;
     assert_eq!(facilitator_line.calls("/settle"), 1);
     ends_with_the_authorization(market, 1).await
 }

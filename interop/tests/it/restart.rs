@@ -1,6 +1,7 @@
 //! The gate is killed where it stands and started again on the same folder: nothing is charged twice, and
 //! nothing that was paid is lost.
 
+use anyhow::Context as _;
 use hyper::Method;
 use octroi_interop::{
     AFTER, Account, BUYERS, FIRST, Fault, GATE_WALLET, Market, OWNER, PRICE, Transaction,
@@ -78,7 +79,6 @@ async fn killed_between_signing_and_sending() -> anyhow::Result<()> {
 #[tokio::test]
 async fn killed_while_the_settlement_waits_for_a_block() -> anyhow::Result<()> {
     for case in ["mined after the start", "mined before the start", "dropped"] {
-        println!("{case}");
         let mut market = Market::open().await?;
         let path = format!("{FIRST}/json");
         let payment = market.payment(BUYER, &path).await?;
@@ -101,8 +101,10 @@ async fn killed_while_the_settlement_waits_for_a_block() -> anyhow::Result<()> {
         }
         market.chain.set_automine(true).await?;
         market.chain.mine(1).await?;
-        is_served_from_a_credit(&market, BUYER, &path, 0).await?;
-        is_charged_once(&market).await?;
+        is_served_from_a_credit(&market, BUYER, &path, 0)
+            .await
+            .context(case)?;
+        is_charged_once(&market).await.context(case)?;
     }
     Ok(())
 }
