@@ -14,10 +14,13 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// The root of the checkout that this program was built from.
+/// The root of the checkout that Cargo runs us for. Where checkouts share a target folder, the one that we were
+/// built from may be another.
 pub(crate) fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.ancestors().nth(2).unwrap_or(package).to_owned()
+    let package = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    let root = package.ancestors().nth(2).map(Path::to_owned);
+    root.unwrap_or(package)
 }
 
 /// The Cargo that runs us, in the checkout's root.
