@@ -86,7 +86,11 @@ macro_rules! hex_bytes {
                 let error = EvmParseError {
                     hex_digits: $len * 2,
                 };
-                let digits = text.strip_prefix("0x").ok_or_else(|| error.clone())?;
+                // The decoder would take a second prefix.
+                let digits = match text.strip_prefix("0x") {
+                    Some(digits) if digits.len() == $len * 2 => digits,
+                    Some(_) | None => return Err(error),
+                };
                 let mut bytes = [0; $len];
                 hex::decode_to_slice(digits, &mut bytes).map_err(|_| error)?;
                 Ok(Self(bytes))
@@ -138,6 +142,9 @@ mod tests {
             "5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
             "0x5a",
             "0xzz",
+            "0x0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0x0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a4",
+            "0x0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
             assert!(text.parse::<B256>().is_err(), "{text}");

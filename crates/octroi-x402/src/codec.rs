@@ -1,20 +1,22 @@
 //! Base64 headers and strict JSON.
 //!
-//! Every document is walked once before it is given to serde. The walk refuses what could be read
-//! in two ways (a key that appears twice in one object, however it is escaped) and what is nested
-//! deeper than [`JSON_DEPTH_MAX`], so that neither a lenient peer nor a later change of a wire type
-//! can make two parts of a system see different payments in the same bytes.
+//! What could be read in two ways (a key that appears twice in one object, however it is escaped) and
+//! what is nested deeper than [`JSON_DEPTH_MAX`] is refused, so that neither a lenient peer nor a
+//! later change of a wire type can make two parts of a system see different payments in the same
+//! bytes.
 
-use std::borrow::Cow;
-use std::cell::Cell;
+mod ambiguity;
+
 use std::fmt;
 
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::{DecodePaddingMode, Engine as _};
-use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+
+use ambiguity::{check_unambiguous, is_plainly_unambiguous};
 
 /// The longest header text that is read, in bytes. Node's default for all headers together.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
@@ -116,12 +118,11 @@ pub(crate) fn decode_base64(text: &str) -> Result<Vec<u8>, DecodeError> {
             bytes_max: HEADER_BYTES_MAX,
         });
     }
-    let engine = if text.contains(['-', '_']) {
-        &URL_SAFE_ANY_PADDING
-    } else {
-        &STANDARD_ANY_PADDING
-    };
-    engine.decode(text).map_err(|_| DecodeError::Base64)
+    // The standard alphabet is what clients send, so the text is not searched for the other's letters.
+    STANDARD_ANY_PADDING
+        .decode(text)
+        .or_else(|_| URL_SAFE_ANY_PADDING.decode(text))
+        .map_err(|_| DecodeError::Base64)
 }
 
 /// Reads a value from a header.
@@ -147,6 +148,13 @@ pub(crate) fn check_body_size(body: &[u8]) -> Result<(), DecodeError> {
 
 /// Reads a value from JSON whose size has been checked.
 pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, DecodeError> {
+    // serde_json does not look at the encoding of texts that nobody reads.
+    let parsed = str::from_utf8(json).map(serde_json::from_str);
+    if let Ok(Ok(value)) = parsed
+        && is_plainly_unambiguous(json)
+    {
+        return Ok(value);
+    }
     check_unambiguous(json)?;
     serde_json::from_slice(json).map_err(|error| DecodeError::Shape {
         line: error.line(),
@@ -196,110 +204,6 @@ where
     T: Deserialize<'de> + Default,
 {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-fn check_unambiguous(json: &[u8]) -> Result<(), DecodeError> {
-    let fault = Cell::new(None);
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    Walk {
-        fault: &fault,
-        depth: 0,
-    }
-    .deserialize(&mut deserializer)
-    .and_then(|()| deserializer.end())
-    .map_err(|error| {
-        fault.get().unwrap_or(DecodeError::Json {
-            line: error.line(),
-            column: error.column(),
-        })
-    })
-}
-
-/// Visits any JSON value without building it.
-#[derive(Clone, Copy)]
-struct Walk<'f> {
-    /// Where a refusal is noted, because serde's errors carry text only.
-    fault: &'f Cell<Option<DecodeError>>,
-    depth: usize,
-}
-
-/// A key, borrowed from the input unless it has escapes.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl Walk<'_> {
-    fn refuse<E: serde::de::Error>(self, fault: DecodeError) -> E {
-        self.fault.set(Some(fault));
-        E::custom("refused")
-    }
-
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth + 1;
-        if depth > JSON_DEPTH_MAX {
-            return Err(self.refuse(DecodeError::TooDeep));
-        }
-        Ok(Self { depth, ..self })
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        while items.next_element_seed(inner)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let inner = self.deeper()?;
-        let mut keys: Vec<Key<'de>> = Vec::with_capacity(8);
-        while let Some(key) = entries.next_key()? {
-            keys.push(key);
-            entries.next_value_seed(inner)?;
-        }
-        keys.sort_unstable();
-        if keys.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(self.refuse(DecodeError::DuplicateKey));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::{Cli, Command};
 use crate::failure::{Failure, ResultExt as _};
 
-/// Measured against the C library's allocator: a fifth less memory with 5,000 open connections.
+/// Measured with 5,000 open connections: a quarter less memory than with the C library's allocator, as long as
+/// it does not ask the kernel for huge pages (`no_thp`), with which it takes a quarter more.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

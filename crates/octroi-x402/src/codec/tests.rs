@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::ambiguity::{check_unambiguous, is_plainly_unambiguous};
 use super::*;
 
 fn walk(json: &str) -> Result<(), DecodeError> {
@@ -92,6 +93,13 @@ fn what_is_not_json_is_told_with_its_position_only() {
         check_unambiguous(b"\"\xff\""),
         Err(DecodeError::Json { .. })
     ));
+    // Nor is what nobody reads.
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Nothing {}
+    assert!(matches!(
+        from_json::<Nothing>(b"{\"ignored\":\"\xff\"}"),
+        Err(DecodeError::Json { .. })
+    ));
 }
 
 #[test]
@@ -159,7 +167,50 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// JSON of few letters, so that keys meet, spelled in several ways.
+fn colliding_json() -> impl Strategy<Value = String> {
+    let text = || {
+        let letters = ["a", "b", "\\u0061", "\\\"", "\\\\", ":", "{", "]", ",", " ", "é"];
+        prop::collection::vec(prop::sample::select(letters.to_vec()), 0..3)
+            .prop_map(|letters| format!("\"{}\"", letters.concat()))
+    };
+    let space = || prop::sample::select(vec!["", " ", "\n\t"]);
+    let leaf = prop_oneof![text(), Just("1.5e3".to_owned()), Just("null".to_owned())];
+    leaf.prop_recursive(5, 60, 5, move |inner| {
+        let entry = (text(), space(), space(), inner.clone())
+            .prop_map(|(key, before, after, value)| format!("{key}{before}:{after}{value}"));
+        prop_oneof![
+            prop::collection::vec(inner, 0..5).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            prop::collection::vec(entry, 0..5).prop_map(|items| format!("{{{}}}", items.join(", "))),
+        ]
+    })
+}
+
+#[test]
+fn payments_as_clients_write_them_are_plain() {
+    let json = r#"{"x402Version":2,"accepted":{"extra":{"name":"USDC"}},"payload":{"signature":"0x"}}"#;
+    assert!(is_plainly_unambiguous(json.as_bytes()));
+    // What is not plain may be good all the same.
+    let escaped = r#"{"resource":{"url":"a\/b"}}"#;
+    assert!(!is_plainly_unambiguous(escaped.as_bytes()));
+    assert_eq!(walk(escaped), Ok(()));
+    let wide: Vec<_> = (0..100).map(|key| format!("\"{key}\":0")).collect();
+    let wide = format!("{{{}}}", wide.join(","));
+    assert!(!is_plainly_unambiguous(wide.as_bytes()));
+    assert_eq!(walk(&wide), Ok(()));
+    assert!(!is_plainly_unambiguous(nested(JSON_DEPTH_MAX + 2).as_bytes()));
+}
+
 proptest! {
+    #[test]
+    fn nothing_ambiguous_is_plain(json in colliding_json()) {
+        prop_assert!(serde_json::from_str::<Value>(&json).is_ok());
+        let walked = walk(&json);
+        prop_assert!(walked.is_ok() || !is_plainly_unambiguous(json.as_bytes()), "{}", json);
+        let read = from_json::<Value>(json.as_bytes());
+        prop_assert_eq!(read.map(|_| ()), walked);
+    }
+
     #[test]
     fn headers_round_trip(value in any_json()) {
         prop_assert_eq!(from_header::<Value>(&to_header(&value)), Ok(value));
