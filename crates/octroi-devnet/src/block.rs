@@ -27,21 +27,16 @@ impl Mined {
 /// A block with its body, its receipts and the step that it takes in the state.
 #[derive(Debug, Clone, PartialEq, Eq, RlpEncodable, RlpDecodable)]
 pub(crate) struct Block {
-    /// Its roots are not Merkle roots and its bloom is empty: answers compute the bloom when they
-    /// are asked for it.
+    /// Its roots are not Merkle roots.
     pub(crate) header: Header,
     pub(crate) transactions: Vec<Mined>,
     pub(crate) change: StateChange,
 }
 
-impl Block {
-    pub(crate) fn bloom(&self) -> Bloom {
-        let mut bloom = Bloom::ZERO;
-        for log in self.transactions.iter().flat_map(|mined| &mined.logs) {
-            bloom.accrue_log(log);
-        }
-        bloom
-    }
+/// The bloom of a block's logs.
+pub(crate) fn logs_bloom(transactions: &[Mined]) -> Bloom {
+    let logs = transactions.iter().flat_map(|mined| &mined.logs);
+    logs.collect()
 }
 
 /// Stands in for the Merkle root of a block's transactions.

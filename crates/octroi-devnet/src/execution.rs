@@ -12,7 +12,7 @@ use revm::primitives::eip3860::MAX_INITCODE_SIZE;
 use revm::primitives::hardfork::SpecId;
 use revm::{Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainContext};
 
-use crate::block::{Block, Mined, receipts_root, transactions_root};
+use crate::block::{Block, Mined, logs_bloom, receipts_root, transactions_root};
 use crate::chain::{Chain, NextBlock, Rules};
 use crate::overlay::Overlay;
 use crate::pool::PoolError;
@@ -114,6 +114,7 @@ pub(crate) fn build_block(
         parent_hash: next.parent,
         transactions_root: transactions_root(&mined),
         receipts_root: receipts_root(&mined),
+        logs_bloom: logs_bloom(&mined),
         number: next.number,
         gas_limit: rules.block_gas_limit,
         gas_used,

@@ -55,7 +55,7 @@ pub(crate) fn block(link: &Link, full: bool) -> Value {
         "gasLimit": quantity(header.gas_limit),
         "gasUsed": quantity(header.gas_used),
         "hash": hash(link.hash),
-        "logsBloom": bloom(&link.block.bloom()),
+        "logsBloom": bloom(&header.logs_bloom),
         "miner": address(header.beneficiary),
         "mixHash": hash(header.mix_hash),
         "nonce": bytes(header.nonce.as_slice()),
