@@ -3,6 +3,7 @@
 mod bench;
 mod cache;
 mod check;
+mod debian;
 mod docs;
 mod fence;
 mod fetch;

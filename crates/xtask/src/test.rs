@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that has to pass, stage by stage.
 
+use std::env;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,21 +8,26 @@ use anyhow::Result;
 
 use crate::run::{cargo, run, say, watch};
 use crate::tally::Tally;
-use crate::{fetch, fuzz};
+use crate::{debian, fetch, fuzz};
 
 const INTEROP: &str = "octroi-interop";
+/// The certificate authority that the ACME tests are issued by, and the name server that it asks.
+const PEBBLE: [&str; 2] = ["pebble", "pebble-challtestsrv"];
 
 /// Runs every stage, and ends with one line that counts all tests. A stage that fails does not keep the
 /// others from running, unless they need what it makes. Returns whether all succeeded.
 pub(crate) fn test() -> bool {
     let mut stages = Stages::start();
     let fetched = stages.step("fetch", fetch::fetch);
-    stages.tests("workspace", &["--workspace", "--exclude", INTEROP]);
+    let workspace = ["--workspace", "--exclude", INTEROP];
+    stages.tests("workspace", |runner| runner.args(workspace));
+    stages.acme();
     let built = stages.step("build", || {
         run(&mut cargo(["build", "--package", "octroi"]))
     });
     if fetched && built {
-        stages.tests("interop", &["--package", INTEROP]);
+        let interop = ["--package", INTEROP];
+        stages.tests("interop", |runner| runner.args(interop));
     } else {
         say("test: interop left out, because it needs what failed");
     }
@@ -58,12 +64,40 @@ impl Stages {
         self.close(name, started.elapsed(), result.is_ok(), "")
     }
 
-    /// A stage of tests, of the packages that `selection` names.
-    fn tests(&mut self, name: &'static str, selection: &[&str]) {
+    /// The tests with a real certificate authority, which are left out of every other run.
+    fn acme(&mut self) {
+        let path = debian::programs("pebble", "usr/bin", &PEBBLE).and_then(|folder| {
+            let path = env::var_os("PATH").unwrap_or_default();
+            Ok(env::join_paths(
+                [folder].into_iter().chain(env::split_paths(&path)),
+            )?)
+        });
+        let path = match path {
+            Ok(path) => path,
+            Err(error) => {
+                return say(&format!("test: acme left out, without pebble: {error:#}"));
+            }
+        };
+        let nextest = self.nextest;
+        self.tests("acme", |runner| {
+            runner
+                .env("PATH", path)
+                .args(["--package", "octroi-server", "pebble"]);
+            if nextest {
+                runner.args(["--run-ignored", "only"])
+            } else {
+                runner.args(["--", "--ignored"])
+            }
+        });
+    }
+
+    /// A stage of the tests that `select` tells the runner.
+    fn tests(&mut self, name: &'static str, select: impl FnOnce(&mut Command) -> &mut Command) {
         say(&format!("test: {name} …"));
         let started = Instant::now();
         let mut tally = Tally::default();
-        let mut command = self.runner(selection);
+        let mut command = self.runner();
+        select(&mut command);
         let succeeded = watch(&mut command, |line| tally.see(line)).unwrap_or_else(|error| {
             say(&format!("error: {error:#}"));
             false
@@ -74,7 +108,7 @@ impl Stages {
         self.close(name, started.elapsed(), succeeded, &format!(", {tally}"));
     }
 
-    fn runner(&self, selection: &[&str]) -> Command {
+    fn runner(&self) -> Command {
         let mut command = if self.nextest {
             cargo(["nextest", "run", "--no-fail-fast", "--all-features"])
         } else {
@@ -88,7 +122,7 @@ impl Stages {
             ])
         };
         // Plain text, because its closing lines are read.
-        command.args(selection).env("CARGO_TERM_COLOR", "never");
+        command.env("CARGO_TERM_COLOR", "never");
         command
     }
 

@@ -274,20 +274,20 @@ async fn issues_and_keeps(challenge: ChallengeKind) {
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's package pebble"]
+#[ignore = "needs the programs of pebble: `cargo xtask test` has them"]
 async fn http_01_brings_a_certificate_that_is_kept() {
     issues_and_keeps(ChallengeKind::Http01).await;
 }
 
 #[tokio::test]
-#[ignore = "needs Debian's package pebble"]
+#[ignore = "needs the programs of pebble: `cargo xtask test` has them"]
 async fn tls_alpn_01_brings_a_certificate_that_is_kept() {
     issues_and_keeps(ChallengeKind::TlsAlpn01).await;
 }
 
 /// An authority that cannot reach the host refuses; the gate says so, and serves on.
 #[tokio::test]
-#[ignore = "needs Debian's package pebble"]
+#[ignore = "needs the programs of pebble: `cargo xtask test` has them"]
 async fn a_host_that_cannot_be_verified_is_left_without() {
     let folder = tempfile::tempdir().unwrap();
     let pebble = Pebble::start(folder.path(), free_port(), free_port()).await;
