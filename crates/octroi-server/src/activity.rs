@@ -4,14 +4,15 @@
 //! at them when it fires and usually goes back to sleep: a request costs two clock readings and no
 //! timer operation.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use octroi_telemetry::metrics::Expiry;
 use tokio::time::Instant;
 
 use crate::options::Timeouts;
+use crate::refusal::Refusal;
 
 /// Notes of one connection. Times are milliseconds since it opened, plus one; 0 means never.
 pub(crate) struct Activity {
@@ -19,6 +20,12 @@ pub(crate) struct Activity {
     /// Whether requests overlap (HTTP/2), so that bytes between them mean no request head.
     multiplexed: bool,
     in_flight: AtomicU32,
+    begun: AtomicU32,
+    /// Number of the last answered request, doubled, and whether it left HTTP (HTTP/1).
+    answered: AtomicU64,
+    /// The request whose head was refused, by its number, and why.
+    refused: OnceLock<(u32, Refusal)>,
+    head_late: AtomicBool,
     body_expected: AtomicBool,
     idle_since: AtomicU64,
     head_since: AtomicU64,
@@ -27,7 +34,11 @@ pub(crate) struct Activity {
 }
 
 /// A request that was begun; it ends when its answer was handed over or given up.
-pub(crate) struct InFlight(Arc<Activity>);
+pub(crate) struct InFlight {
+    activity: Arc<Activity>,
+    /// Counts the requests of the connection, from 1.
+    pub(crate) number: u32,
+}
 
 /// Why a connection should be ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +65,10 @@ impl Activity {
             opened: Instant::now(),
             multiplexed,
             in_flight: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            answered: AtomicU64::new(0),
+            refused: OnceLock::new(),
+            head_late: AtomicBool::new(false),
             body_expected: AtomicBool::new(false),
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
@@ -72,7 +87,43 @@ impl Activity {
         self.in_flight.fetch_add(1, Relaxed);
         self.head_since.store(0, Relaxed);
         self.body_expected.store(with_body, Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            activity: Arc::clone(self),
+            number: self.begun.fetch_add(1, Relaxed).wrapping_add(1),
+        }
+    }
+
+    /// A request has its answer, which may be that the connection leaves HTTP.
+    pub(crate) fn answered(&self, number: u32, upgraded: bool) {
+        let mark = u64::from(number) << 1 | u64::from(upgraded);
+        self.answered.store(mark, Relaxed);
+    }
+
+    /// Whether the connection left HTTP with this request; `None` while it is not answered.
+    pub(crate) fn upgraded(&self, number: u32) -> Option<bool> {
+        let mark = self.answered.load(Relaxed);
+        (mark >> 1 >= u64::from(number)).then_some(mark & 1 == 1)
+    }
+
+    /// The head of the request of this number is not in order. There is no request behind it.
+    pub(crate) fn refuse(&self, number: u32, refusal: Refusal) {
+        let _ = self.refused.set((number, refusal));
+    }
+
+    /// Why the request of this number is not what it seems.
+    pub(crate) fn refusal(&self, number: u32) -> Option<Refusal> {
+        let (refused, refusal) = self.refused.get()?;
+        (*refused == number).then_some(*refusal)
+    }
+
+    /// A head takes too long. Whether that is news.
+    pub(crate) fn give_up_on_head(&self) -> bool {
+        !self.head_late.swap(true, Relaxed)
+    }
+
+    /// Whether a head took too long.
+    pub(crate) fn head_is_late(&self) -> bool {
+        self.head_late.load(Relaxed)
     }
 
     /// Bytes came.
@@ -104,7 +155,9 @@ impl Activity {
 
     /// Whether the client may still be sending something that nobody will read.
     pub(crate) fn unread_input(&self) -> bool {
-        self.body_expected.load(Relaxed) || self.head_since.load(Relaxed) != 0
+        self.body_expected.load(Relaxed)
+            || self.head_since.load(Relaxed) != 0
+            || self.refused.get().is_some()
     }
 
     /// Requests that were begun and have not ended.
@@ -140,7 +193,7 @@ impl Activity {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let activity = &self.0;
+        let activity = &self.activity;
         activity.idle_since.store(activity.now(), Relaxed);
         activity.in_flight.fetch_sub(1, Relaxed);
     }

@@ -21,6 +21,7 @@ use crate::activity::{Activity, Ending};
 use crate::connection_cap::Permit;
 use crate::exchange::{Context, exchange};
 use crate::handler::{Alpn, ConnectionInfo, Handler, TlsInfo};
+use crate::head_guard::HeadGuard;
 use crate::io::{Io, Prefix, Stream};
 use crate::listener::Endpoint;
 use crate::options::{ListenerRole, ListenerService, Timeouts};
@@ -82,7 +83,13 @@ pub(crate) async fn serve<H: Handler>(
         activity: Arc::clone(&activity),
         shared: Arc::clone(&shared),
     });
-    let io = TokioIo::new(Io::new(stream, prefix, Arc::clone(&activity), permit));
+    let guard = if multiplexed {
+        HeadGuard::idle(&shared.limits, Arc::clone(&activity))
+    } else {
+        HeadGuard::new(&shared.limits, Arc::clone(&activity))
+    };
+    let io = Io::new(stream, prefix, guard, Arc::clone(&activity), permit);
+    let io = TokioIo::new(io);
     let service = service_fn(move |request| exchange(Arc::clone(&context), request));
     if multiplexed {
         let mut connection = Box::pin(shared.http2.serve_connection(io, service));
@@ -175,6 +182,10 @@ async fn drive<C: Future, H>(
                     metrics::connection_expired(Expiry::Idle);
                     finish(connection.as_mut());
                     activity.closing();
+                }
+                // The connection gets to answer it.
+                Poll::Ready(Ending::Expired(Expiry::Head)) if activity.give_up_on_head() => {
+                    metrics::connection_expired(Expiry::Head);
                 }
                 Poll::Ready(Ending::Expired(expiry)) => {
                     metrics::connection_expired(expiry);

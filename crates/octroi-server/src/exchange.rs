@@ -42,8 +42,13 @@ pub(crate) async fn exchange<H: Handler>(
     mut request: Request<Incoming>,
 ) -> Result<Response<ExchangeBody<H::Body>>, Infallible> {
     let in_flight = context.activity.begin(!request.body().is_end_stream());
+    let number = in_flight.number;
     let request_id = request_id(&request, context.peer_trusted);
-    let own = match request_rules::check(&mut request, &context.shared.limits) {
+    let checked = match context.activity.refusal(number) {
+        Some(refusal) => Err(refusal),
+        None => request_rules::check(&mut request, &context.shared.limits),
+    };
+    let own = match checked {
         Err(refusal) => Some(refusal.response(request_id)),
         Ok(()) => own_answer(&context, &request, request_id),
     };
@@ -59,6 +64,8 @@ pub(crate) async fn exchange<H: Handler>(
     if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    context.activity.answered(number, upgraded);
     Ok(response)
 }
 

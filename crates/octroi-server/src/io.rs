@@ -12,6 +12,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::activity::Activity;
 use crate::connection_cap::Permit;
+use crate::head_guard::HeadGuard;
 
 /// How much a closing connection reads on at most.
 const LINGER_BYTES_MAX: usize = 16 * 1_024 * 1_024;
@@ -27,6 +28,7 @@ pub(crate) struct Io {
     stream: Stream,
     /// What was read in order to tell the protocol.
     prefix: Prefix,
+    guard: HeadGuard,
     activity: Arc<Activity>,
     /// Unread bytes that may still be thrown away; `None` while the connection is not closing.
     linger_left: Option<usize>,
@@ -61,16 +63,41 @@ impl Io {
     pub(crate) fn new(
         stream: Stream,
         prefix: Prefix,
+        guard: HeadGuard,
         activity: Arc<Activity>,
         permit: Permit,
     ) -> Self {
         Self {
             stream,
             prefix,
+            guard,
             activity,
             linger_left: None,
             _permit: permit,
         }
+    }
+
+    /// Reads what came, whatever it is.
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.prefix.taken < self.prefix.filled {
+            self.prefix.take(buf);
+        } else {
+            ready!(match &mut self.stream {
+                Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+                Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            })?;
+        }
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            self.activity.received();
+            metrics::bytes_moved(Direction::Received, count as u64);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -92,19 +119,21 @@ impl AsyncRead for Io {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buf.filled().len();
-        if this.prefix.taken < this.prefix.filled {
-            this.prefix.take(buf);
-        } else {
-            ready!(match &mut this.stream {
-                Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-                Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            })?;
-        }
-        let count = buf.filled().len() - before;
-        if count > 0 {
-            this.activity.received();
-            metrics::bytes_moved(Direction::Received, count as u64);
+        while !this.guard.give(buf)? {
+            if !this.guard.wants_more() {
+                return Poll::Pending;
+            }
+            let before = buf.filled().len();
+            ready!(this.poll_receive(cx, buf))?;
+            let received = &buf.filled()[before..];
+            if received.is_empty() {
+                break;
+            }
+            let approved = this.guard.see(received);
+            buf.set_filled(before + approved);
+            if approved > 0 {
+                break;
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -5,8 +5,8 @@
 //! files, which are read again when they change, or from an ACME authority.
 //!
 //! A connection goes through `listener` (accept, caps), `connection` (protocol, TLS,
-//! time limits) and hyper; each request through `exchange` (id, rules, own answers). This
-//! crate knows nothing of routes or payments.
+//! time limits), `head_guard` (malformed and ambiguous heads) and hyper; each request through
+//! `exchange` (id, rules, own answers). This crate knows nothing of routes or payments.
 
 pub mod acme;
 mod activity;
@@ -15,7 +15,10 @@ mod connection_cap;
 mod error;
 mod exchange;
 mod forwarded;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handler;
+mod head_guard;
 mod io;
 mod listener;
 mod options;

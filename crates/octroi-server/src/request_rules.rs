@@ -1,10 +1,9 @@
 //! What every request must be like before anything else looks at it.
 //!
-//! hyper already refuses what its parser cannot read: conflicting or malformed `Content-Length`,
-//! `Transfer-Encoding` that does not end in `chunked` or comes with HTTP/1.0, folded lines, spaces
-//! around names. These rules add what an intermediary must not leave open to interpretation.
+//! [`head_guard`](crate::head_guard) and hyper's HTTP/2 have refused what is malformed. These rules
+//! add what an intermediary must not leave open to interpretation, whatever the protocol.
 
-use http::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderValue};
 use http::{Method, Request, Version};
 use octroi_types::ErrorCode;
 
@@ -15,7 +14,6 @@ use crate::refusal::Refusal;
 pub(crate) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal> {
     check_sizes(request, limits)?;
     check_target(request)?;
-    check_framing(request.headers())?;
     check_host(request)
 }
 
@@ -59,24 +57,6 @@ fn check_target<B>(request: &Request<B>) -> Result<(), Refusal> {
         ));
     }
     Ok(())
-}
-
-/// `chunked` is undone here; any other coding would be lost on the way to the origin, and a list of
-/// codings is what smuggling is made of.
-fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let plain = match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (Some(_), Some(_)) => false,
-    };
-    if plain {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        ErrorCode::BadRequest,
-        "the only transfer coding that is understood is chunked",
-    ))
 }
 
 fn check_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
@@ -222,22 +202,6 @@ mod tests {
         *connect.method_mut() = Method::CONNECT;
         let refused = check(&mut connect, &Limits::default()).unwrap_err();
         assert_eq!(refused.code, ErrorCode::MethodNotAllowed);
-    }
-
-    #[test]
-    fn chunked_is_the_only_coding_and_is_named_once() {
-        let verdict = |codings: &[&str]| {
-            let mut headers = vec![("host", "a")];
-            headers.extend(codings.iter().map(|coding| ("transfer-encoding", *coding)));
-            verdict(Version::HTTP_11, "/", &headers)
-        };
-        assert_eq!(verdict(&["chunked"]), None);
-        assert_eq!(verdict(&["Chunked"]), None);
-        let refused = Some(ErrorCode::BadRequest);
-        assert_eq!(verdict(&["gzip, chunked"]), refused);
-        assert_eq!(verdict(&["chunked", "chunked"]), refused);
-        assert_eq!(verdict(&["identity", "chunked"]), refused);
-        assert_eq!(verdict(&["xchunked"]), refused);
     }
 
     #[test]

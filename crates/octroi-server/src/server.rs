@@ -122,8 +122,7 @@ impl Server {
     /// off. A connection that was upgraded belongs to its handler: it is waited for as long, but
     /// only the handler can end it.
     ///
-    /// A refusal of the server itself has the JSON body of every error of the gate. What hyper's
-    /// parser cannot read at all is answered with the bare status (400, 414 or 431) and closed.
+    /// A refusal of the server itself has the JSON body of every error of the gate.
     pub async fn serve<H: Handler>(self, handler: H, shutdown: CancellationToken) -> DrainReport {
         let shared = Arc::new(Shared {
             handler,
