@@ -1,7 +1,7 @@
 //! How many payments a second the engine settles: on the development network in this process, EVM
 //! included, or on an anvil (`anvil --chain-id 31337`) over HTTP.
 //!
-//! `cargo run --release -p octroi-chain --example throughput -- PAYMENTS IN_FLIGHT [simulate] [URL]`
+//! `cargo run --release -p octroi-chain --example settling_rate -- PAYMENTS IN_FLIGHT [simulate] [URL]`
 
 use std::io::Write as _;
 use std::sync::Arc;

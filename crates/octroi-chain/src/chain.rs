@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::finality;
 use crate::heads;
 use crate::lane::Lane;
+use crate::levels;
 use crate::options::{ChainOptions, Level, Settler};
 use crate::outcome::{Included, SettleJob, SettleOutcome};
 use crate::payer;
@@ -242,7 +243,7 @@ impl Chain {
 
     /// Waits until a settlement is as sure as wanted. `false` if it is not by the deadline.
     pub async fn wait_level(&self, included: Included, level: Level, deadline: Instant) -> bool {
-        finality::wait_level(&self.inner.engine, included, level, deadline).await
+        levels::wait_level(&self.inner.engine, included, level, deadline).await
     }
 }
 

@@ -16,12 +16,13 @@ use tracing::{error, warn};
 
 use crate::call::{CallSignature, TransferCall};
 use crate::engine::Engine;
+use crate::event::SettlementEnd;
 use crate::facilitator::{Facilitator, FacilitatorError};
 use crate::finality::{Subject, Watched};
 use crate::outcome::{Included, SettleOutcome};
 use crate::queue::Queued;
 use crate::receipt::proof;
-use crate::resolve::settled_or;
+use crate::resolve::{end_of, settled_or};
 use crate::rpc::BlockTag;
 use crate::token::authorization_used;
 
@@ -48,7 +49,12 @@ enum Told {
     Refused { reason: Reason },
     /// It says nothing.
     Nothing,
+    /// It was not asked: no connection to it came about.
+    NotAsked,
 }
+
+/// What the caller is told, and how the settlement ended if that is news.
+type Concluded = (SettleOutcome, Option<SettlementEnd>);
 
 impl Worker {
     pub(crate) const fn new(engine: Arc<Engine>, facilitator: Arc<Facilitator>) -> Self {
@@ -99,8 +105,18 @@ impl Worker {
             }
         }
         if let Some(mut queued) = self.delegate(queued).await {
+            let since = UnixMicros::now();
             let told = self.ask(&request).await;
-            let outcome = self.conclude(&queued, told).await;
+            let outcome = match told {
+                Told::NotAsked if self.withdraw(&queued).await => SettleOutcome::Unavailable,
+                told => {
+                    let (outcome, end) = self.conclude(&queued, told).await;
+                    if let Some(end) = end {
+                        engine.tell_ended(end, since);
+                    }
+                    outcome
+                }
+            };
             queued.answer(outcome);
         }
     }
@@ -136,47 +152,75 @@ impl Worker {
 
     async fn ask(&self, request: &FacilitatorRequest) -> Told {
         let mut attempt = 1;
+        let mut silence = Told::NotAsked;
         loop {
-            match self.facilitator.settle(request).await {
+            let error = match self.facilitator.settle(request).await {
                 Ok(response) => return told(&response),
-                Err(FacilitatorError::Unreachable(_)) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => {
-                    warn!(chain = self.engine.name(), error = %error, "no word of a settlement");
-                    return Told::Nothing;
-                }
+                Err(error) => error,
+            };
+            if !error.is_before_sending() {
+                silence = Told::Nothing;
             }
+            let may_repeat = matches!(error, FacilitatorError::Unreachable(_));
+            if !may_repeat || attempt == ATTEMPTS {
+                warn!(chain = self.engine.name(), error = %error, "no word of a settlement");
+                return silence;
+            }
+            attempt += 1;
             if !self.engine.pause(Duration::from_millis(200)).await {
-                return Told::Nothing;
+                return silence;
             }
         }
     }
 
+    /// Gives a payment back of which nothing left the gate. `false` if its fate is not ours to tell
+    /// any more: it passed to another owner, or somebody else settled it.
+    async fn withdraw(&self, queued: &Queued) -> bool {
+        let engine = &self.engine;
+        let (key, epoch) = (queued.call.transfer.claim, queued.call.transfer.epoch);
+        let step = || vec![Step::Withdraw];
+        let write = || {
+            engine
+                .store
+                .claim_advance(key, epoch, step(), UnixMicros::now())
+        };
+        engine
+            .insist("a withdrawal", write)
+            .await
+            .is_some_and(|withdrawn| withdrawn.is_ok())
+    }
+
     /// Believes the chain and not the facilitator: nothing is settled that our own node does not
     /// show, and nothing has failed that could still be sent.
-    async fn conclude(&self, queued: &Queued, told: Told) -> SettleOutcome {
+    async fn conclude(&self, queued: &Queued, told: Told) -> Concluded {
         let (tx_hash, otherwise) = match told {
             Told::Settled {
                 tx_hash: Some(tx_hash),
             } => {
-                if let Some(outcome) = self.confirm(queued, tx_hash).await {
-                    return outcome;
+                if let Some(concluded) = self.confirm(queued, tx_hash).await {
+                    return concluded;
                 }
                 (Some(tx_hash), None)
             }
-            Told::Settled { tx_hash: None } | Told::Nothing => (None, None),
+            Told::Settled { tx_hash: None } | Told::Nothing | Told::NotAsked => (None, None),
             Told::Pending { tx_hash } => (tx_hash, None),
             Told::Refused { reason } => (None, Some(SettleOutcome::Reverted { reason })),
         };
         let transfer = &queued.call.transfer;
-        self.engine
+        let learned = self
+            .engine
             .learn(vec![(transfer.claim, Fact::Unknown)])
             .await;
-        otherwise.unwrap_or(SettleOutcome::Pending { tx_hash })
+        let outcome = otherwise.unwrap_or(SettleOutcome::Pending { tx_hash });
+        (
+            outcome,
+            learned.unwrap_or_default().first().and_then(end_of),
+        )
     }
 
     /// Waits until our node shows the transaction, and looks what it did. `None` if it does not show
     /// it in time.
-    async fn confirm(&self, queued: &Queued, tx_hash: B256) -> Option<SettleOutcome> {
+    async fn confirm(&self, queued: &Queued, tx_hash: B256) -> Option<Concluded> {
         let engine = &self.engine;
         let transfer = &queued.call.transfer;
         let deadline = Instant::now() + CONFIRM_WAIT;
@@ -218,15 +262,20 @@ impl Worker {
         if let Fact::Settled { .. } = fact {
             engine.watch(Watched::new(Subject::Claim(*transfer), included));
         }
-        Some(match outcomes.next()? {
-            FactOutcome::Applied(claim) | FactOutcome::Refused(claim) => {
+        let outcome = outcomes.next()?;
+        let end = end_of(&outcome);
+        let outcome = match outcome {
+            FactOutcome::Applied(claim)
+            | FactOutcome::Unchanged(claim)
+            | FactOutcome::Refused(claim) => {
                 settled_or(transfer, claim, &fact, included).unwrap_or(reverted)
             }
             FactOutcome::LogTaken { .. } => SettleOutcome::Reverted {
                 reason: Reason::DuplicateSettlement,
             },
             FactOutcome::NoSuchClaim => SettleOutcome::Fenced,
-        })
+        };
+        Some((outcome, end))
     }
 }
 

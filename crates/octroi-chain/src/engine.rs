@@ -18,9 +18,11 @@ use tokio_util::task::TaskTracker;
 use tracing::error;
 
 use crate::assets::Checked;
+use crate::event::{SettlementEnd, SettlementEvent};
 use crate::fees::TipCache;
-use crate::finality::{Levels, Watched};
+use crate::finality::Watched;
 use crate::heads::HeadWatch;
+use crate::levels::{Levels, Words};
 use crate::options::{ChainOptions, Settler};
 use crate::outcome::SettleOutcome;
 use crate::payer::PayerFacts;
@@ -36,6 +38,7 @@ pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) heads: HeadWatch,
     pub(crate) levels: watch::Sender<Levels>,
+    pub(crate) words: Words,
     pub(crate) tips: TipCache,
     pub(crate) payers: PayerFacts,
     pub(crate) queue: Queue,
@@ -72,6 +75,7 @@ impl Engine {
             store,
             heads,
             levels: watch::Sender::default(),
+            words: Words::default(),
             tips: TipCache::default(),
             payers: PayerFacts::default(),
             queue: Queue::default(),
@@ -140,6 +144,13 @@ impl Engine {
     /// Whether that was noted.
     pub(crate) fn was_unused(&self, key: ClaimKey) -> bool {
         self.unused.lock().contains(&key)
+    }
+
+    /// Tells that a settlement ended which was to be sent first at `since`.
+    pub(crate) fn tell_ended(&self, end: SettlementEnd, since: UnixMicros) {
+        let elapsed = UnixMicros::now().since(since);
+        let event = SettlementEvent::Ended { end, elapsed };
+        self.options.on_settlement.tell(event);
     }
 
     /// Spawns a task that shutdown waits for.

@@ -1,10 +1,10 @@
-//! Speaking to somebody else's facilitator (payment-protocols §1.9).
+//! Speaking to somebody else's facilitator (x402 specification, version 2, section 7).
 
 use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
-use octroi_egress::{Client, FetchRequest, FetchResponse};
+use octroi_egress::{Client, FetchRequest, FetchResponse, Phase};
 use octroi_types::Redacted;
 use octroi_x402::facilitator::{FacilitatorRequest, SupportedResponse};
 use octroi_x402::{DecodeError, SettleResponse, VerifyResponse};
@@ -12,7 +12,7 @@ use octroi_x402::{DecodeError, SettleResponse, VerifyResponse};
 /// Why a facilitator gave no answer that counts.
 #[derive(Debug, thiserror::Error)]
 pub enum FacilitatorError {
-    /// The request did not reach it.
+    /// The request did not reach it, or it says that it did not look at it.
     #[error("the facilitator cannot be reached")]
     Unreachable(#[source] octroi_egress::EgressError),
     /// The request may have reached it, and what it did is not known.
@@ -27,6 +27,18 @@ pub enum FacilitatorError {
     /// The bearer token cannot be sent in a header.
     #[error("the facilitator's bearer token is not a header value")]
     Bearer,
+}
+
+impl FacilitatorError {
+    /// Whether nothing of the request left the gate: there was no connection to send it on. One that
+    /// a facilitator says it did not look at has left, and it could settle it all the same.
+    pub(crate) fn is_before_sending(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => error.phase() != Phase::Send,
+            Self::Bearer => true,
+            Self::Silent(_) | Self::Status(_) | Self::Malformed(_) => false,
+        }
+    }
 }
 
 /// How a facilitator is reached.

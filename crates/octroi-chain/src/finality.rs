@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use octroi_store::{Fact, SettlementState};
 use octroi_types::{B256, SettlementId, UnixMicros};
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::call::Transfer;
 use crate::engine::Engine;
 use crate::follow::{Followed, InFlight, find_receipt, follow};
-use crate::options::Level;
+use crate::levels::{self, Levels};
 use crate::outcome::Included;
 use crate::rebuild::rebuild;
 use crate::resolve::resolve;
@@ -52,13 +51,6 @@ impl Watched {
     }
 }
 
-/// The newest blocks of each level of sureness.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Levels {
-    pub(crate) safe: Option<BlockHead>,
-    pub(crate) finalized: Option<BlockHead>,
-}
-
 /// Watches until the gate stops, beginning with what earlier processes saw.
 pub(crate) async fn run(engine: Arc<Engine>) {
     take_up(&engine).await;
@@ -95,6 +87,15 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 /// configured any more.
 async fn take_up(engine: &Arc<Engine>) {
     let chain = engine.options.chain;
+    let read = || engine.store.claims_watched(chain);
+    for (claim, inclusion) in engine
+        .insist("watched claims", read)
+        .await
+        .unwrap_or_default()
+    {
+        let subject = Subject::Claim(Transfer::of(&claim));
+        engine.watch(Watched::new(subject, inclusion.into()));
+    }
     let read = || engine.store.settlements_unfinished(chain);
     for settlement in engine
         .insist("unfinished settlements", read)
@@ -132,9 +133,8 @@ fn spawn_follow(engine: &Arc<Engine>, flight: InFlight) {
 
 /// One look: what is final is watched no longer, what was replaced is seen through again.
 async fn look(engine: &Arc<Engine>, head: BlockHead, follows_on: bool) -> Result<(), RpcError> {
-    // A node that does not know these words leaves everything unfinal.
-    let safe = engine.rpc.block(BlockTag::Safe).await.ok().flatten();
-    let finalized = engine.rpc.block(BlockTag::Finalized).await.ok().flatten();
+    let finalized = levels::finalized(engine, head).await;
+    let safe = levels::safe(engine, head, finalized).await;
     engine.levels.send_if_modified(|levels| {
         let new = Levels {
             safe: safe.or(levels.safe),
@@ -164,7 +164,7 @@ async fn sort_out(
     is_final: impl Fn(&Watched) -> bool,
 ) -> Result<(), RpcError> {
     let mut hashes: HashMap<u64, Option<B256>> = HashMap::new();
-    let mut final_ids = Vec::new();
+    let mut done = Vec::new();
     let mut failure = None;
     for watched in due {
         let number = watched.included.block_number;
@@ -183,13 +183,13 @@ async fn sort_out(
         };
         match hash {
             Some(hash) if hash == watched.included.block_hash => {
-                match (is_final(&watched), watched.subject) {
-                    (true, Subject::Settlement(id)) => final_ids.push((id, watched)),
-                    (true, Subject::Claim(_)) => {}
-                    (false, _) => engine.watch(Watched {
+                if is_final(&watched) {
+                    done.push(watched);
+                } else {
+                    engine.watch(Watched {
                         is_confirmed: true,
                         ..watched
-                    }),
+                    });
                 }
             }
             Some(_) => {
@@ -202,31 +202,43 @@ async fn sort_out(
             None => engine.watch(watched),
         }
     }
-    finish(engine, final_ids).await;
+    finish(engine, &done).await;
     failure.map_or(Ok(()), Err)
 }
 
-async fn finish(engine: &Engine, final_ids: Vec<(SettlementId, Watched)>) {
-    if final_ids.is_empty() {
+/// What is in a final block needs no watching by anybody, in this process or the next.
+async fn finish(engine: &Engine, done: &[Watched]) {
+    let mut settlements = Vec::new();
+    let mut claims = Vec::new();
+    for watched in done {
+        match watched.subject {
+            Subject::Settlement(id) => settlements.push(id),
+            Subject::Claim(transfer) => claims.push((transfer.claim, watched.included.block_hash)),
+        }
+    }
+    if !settlements.is_empty() {
+        finish_settlements(engine, settlements).await;
+    }
+    if !claims.is_empty() {
+        let chain = engine.options.chain;
+        let write = || engine.store.claims_final(chain, claims.clone());
+        engine.insist("final claims", write).await;
+    }
+}
+
+async fn finish_settlements(engine: &Engine, ids: Vec<SettlementId>) {
+    let write = || engine.store.settlements_final(ids.clone());
+    if engine.insist("final settlements", write).await.is_some() {
         return;
     }
-    let ids: Vec<_> = final_ids.iter().map(|(id, _)| *id).collect();
-    if engine
-        .insist("final settlements", || {
-            engine.store.settlements_final(ids.clone())
-        })
-        .await
-        .is_none()
-    {
-        // One of them is unknown to the store, which then changes none.
-        for id in ids {
-            let alone = engine.store.settlements_final(vec![id]).await;
-            debug!(
-                chain = engine.name(),
-                ok = alone.is_ok(),
-                "finished one by one"
-            );
-        }
+    // One of them is unknown to the store, which then changes none.
+    for id in ids {
+        let alone = engine.store.settlements_final(vec![id]).await;
+        debug!(
+            chain = engine.name(),
+            ok = alone.is_ok(),
+            "finished one by one"
+        );
     }
 }
 
@@ -296,54 +308,4 @@ async fn claim_replaced(engine: &Engine, transfer: &Transfer) -> Result<(), RpcE
     };
     engine.learn(vec![(transfer.claim, fact)]).await;
     Ok(())
-}
-
-/// Waits until a settlement is as sure as wanted. `false` if it is not by the deadline.
-pub(crate) async fn wait_level(
-    engine: &Engine,
-    mut included: Included,
-    level: Level,
-    deadline: Instant,
-) -> bool {
-    let mut levels = engine.levels.subscribe();
-    let reached = async {
-        loop {
-            let at = match level {
-                Level::Included => return true,
-                Level::Safe => levels.borrow_and_update().safe,
-                Level::Final => levels.borrow_and_update().finalized,
-            };
-            if at.is_some_and(|at| at.number >= included.block_number) {
-                match is_still_in(engine, &mut included).await {
-                    Ok(true) => return true,
-                    Ok(false) => {}
-                    Err(error) => debug!(chain = engine.name(), error = %error, "cannot look"),
-                }
-            }
-            if levels.changed().await.is_err() {
-                return false;
-            }
-        }
-    };
-    tokio::select! {
-        () = engine.cancel.cancelled() => false,
-        reached = tokio::time::timeout_at(deadline, reached) => reached.unwrap_or(false),
-    }
-}
-
-/// Whether a settlement is in the block where it was seen. If it moved to another one, that is noted
-/// for the next look.
-async fn is_still_in(engine: &Engine, included: &mut Included) -> Result<bool, RpcError> {
-    let block = engine
-        .rpc
-        .block(BlockTag::Number(included.block_number))
-        .await?;
-    if block.is_some_and(|block| block.hash == included.block_hash) {
-        return Ok(true);
-    }
-    if let Some(receipt) = engine.rpc.receipt(included.tx_hash).await? {
-        included.block_number = receipt.block_number;
-        included.block_hash = receipt.block_hash;
-    }
-    Ok(false)
 }

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::abi;
 use crate::engine::Engine;
+use crate::event::SettlementEvent;
 use crate::fees::FeeQuote;
 use crate::follow::{Followed, InFlight, follow};
 use crate::options::TRANSACTION_GAS;
@@ -51,6 +52,7 @@ impl Lane {
     /// Finishes what an earlier process left open, then settles what comes until the gate stops.
     pub(crate) async fn run(mut self) {
         self.resume().await;
+        self.sequence.tell().await;
         let least_gas = TRANSACTION_GAS.saturating_add(self.engine.options.gas_per_authorization);
         while !self.engine.cancel.is_cancelled() {
             // A wallet that cannot pay leaves the work to those that can.
@@ -307,7 +309,10 @@ impl Lane {
         }
         let mut deployed = Vec::with_capacity(batch.len());
         for queued in batch {
-            if self.has_code(queued.call.transfer.from).await {
+            let transfer = &queued.call.transfer;
+            if self.has_code(transfer.from).await {
+                // The wallet's next signature comes as a deployed wallet's.
+                self.engine.payers.forget(transfer.token, transfer.from);
                 deployed.push(queued);
             } else {
                 self.engine
@@ -357,6 +362,9 @@ impl Lane {
             match self.sequence.open(&content, fees, &batch).await {
                 Ok(opened) => {
                     self.spend(fees.cost_max(content.gas_limit));
+                    let payments = batch.len();
+                    let opened_now = SettlementEvent::Opened { payments };
+                    self.engine.options.on_settlement.tell(opened_now);
                     return Some(opened.with(batch));
                 }
                 Err(NotOpened::Fenced(fenced)) => batch = drop_fenced(batch, &fenced),

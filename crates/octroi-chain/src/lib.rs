@@ -15,11 +15,11 @@
 //!    when it is stuck, from the store after a restart.
 //! 4. The logs say what it did, claim by claim (`receipt`, `resolve`). A use of the authorization
 //!    that was not ours is looked for in the logs (`uses`).
-//! 5. Its block is watched until it is final (`finality`). What vanishes with its block is sent
-//!    again.
+//! 5. Its block is watched until it is final (`finality`), by what counts as final there (`levels`).
+//!    What vanishes with its block is sent again.
 //! 6. Claims whose fate is unknown are asked about until the chain tells (`reconcile`).
 //!
-//! Rules 9 to 22 of the money rules are kept here. Nothing here decides what a fact means for a
+//! Rules 9 to 22 of docs/money.md are kept here. Nothing here decides what a fact means for a
 //! claim or for the books: facts go to the store, which decides.
 
 mod abi;
@@ -29,12 +29,16 @@ mod chain;
 mod delegate;
 mod domain;
 mod engine;
+mod event;
 mod facilitator;
 mod fees;
 mod finality;
 mod follow;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod heads;
 mod lane;
+mod levels;
 mod options;
 mod outcome;
 mod payer;
@@ -56,6 +60,7 @@ mod wallet;
 pub use assets::StartError;
 pub use chain::{Chain, ChainError};
 pub use domain::read_domain;
+pub use event::{SettlementEnd, SettlementEvent, SettlementHook};
 pub use facilitator::{Facilitator, FacilitatorError, FacilitatorOptions};
 pub use options::{AcceptedToken, ChainOptions, Level, MULTICALL3, Settler};
 pub use outcome::{Included, SettleJob, SettleOutcome};

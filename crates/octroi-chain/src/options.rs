@@ -7,6 +7,7 @@ use octroi_types::{Address, ChainId};
 use octroi_x402::{Terms, Token};
 
 use crate::call::TransferCall;
+use crate::event::SettlementHook;
 use crate::facilitator::Facilitator;
 use crate::wallet::Wallet;
 
@@ -43,7 +44,7 @@ pub enum Level {
     /// In a block.
     #[default]
     Included,
-    /// In a block that the chain calls safe.
+    /// In a block that is unlikely to be replaced.
     Safe,
     /// In a block that cannot be replaced.
     Final,
@@ -91,6 +92,11 @@ pub struct ChainOptions {
     pub send_margin: Duration,
     /// Most blocks in one log search.
     pub log_blocks_max: u64,
+    /// Blocks on top of a block that make it final; half as many, rounded up, make it safe. `None`
+    /// leaves both to the node's tags, and where it has none, final takes 256.
+    pub final_confirmations: Option<u64>,
+    /// Told of every settlement.
+    pub on_settlement: SettlementHook,
 }
 
 impl ChainOptions {
@@ -116,6 +122,8 @@ impl ChainOptions {
             bump_after_blocks: 3,
             send_margin: Duration::from_secs(4),
             log_blocks_max: 2_000,
+            final_confirmations: None,
+            on_settlement: SettlementHook::default(),
         }
     }
 

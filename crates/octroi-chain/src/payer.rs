@@ -58,6 +58,11 @@ impl PayerFacts {
         self.answer(rpc, token, payer, age_max).await
     }
 
+    /// Asks anew about a payer: something was done that changes the answer.
+    pub(crate) fn forget(&self, token: Address, payer: Address) {
+        self.known.lock().remove(&(token, payer));
+    }
+
     fn answer(
         &self,
         rpc: &Rpc,

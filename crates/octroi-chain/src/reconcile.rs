@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
-use octroi_claim::ClaimKey;
-use octroi_store::{Fact, FactOutcome, Inclusion};
+use octroi_claim::{Claim, ClaimKey, PaymentState};
+use octroi_store::{EventKind, Fact, FactOutcome, Inclusion};
+use octroi_types::UnixMicros;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::call::Transfer;
 use crate::engine::Engine;
+use crate::event::SettlementEnd;
 use crate::finality::{Subject, Watched};
+use crate::levels;
 use crate::rpc::{BlockHead, BlockTag, RpcError};
 use crate::token::{authorization_used, authorizations_used};
 use crate::uses::{Use, locate};
@@ -54,10 +57,10 @@ impl Reconciler {
     pub(crate) async fn run(mut self) {
         let pause = self.round_pause();
         while self.engine.pause(pause).await {
-            if self.engine.heads.borrow().is_none() {
+            let Some(head) = *self.engine.heads.borrow() else {
                 continue;
-            }
-            if let Err(error) = self.round().await {
+            };
+            if let Err(error) = self.round(head).await {
                 warn!(chain = self.engine.name(), error = %error, "reconciliation is interrupted");
             }
         }
@@ -67,7 +70,7 @@ impl Reconciler {
         self.engine.options.block_time.clamp(ROUND_MIN, ROUND_MAX)
     }
 
-    async fn round(&mut self) -> Result<(), RpcError> {
+    async fn round(&mut self, head: BlockHead) -> Result<(), RpcError> {
         let transfers = self.unknown().await;
         let known: HashSet<_> = transfers.iter().map(|transfer| transfer.claim).collect();
         self.patience.retain(|key, _| known.contains(key));
@@ -75,7 +78,7 @@ impl Reconciler {
             return Ok(());
         }
         let engine = Arc::clone(&self.engine);
-        let finalized = engine.rpc.block(BlockTag::Finalized).await.ok().flatten();
+        let finalized = levels::finalized(&engine, head).await;
         let states = authorizations_used(&engine, &transfers).await?;
         let mut searches = Vec::new();
         for (transfer, state) in transfers.into_iter().zip(states) {
@@ -85,7 +88,8 @@ impl Reconciler {
                 searches.push((transfer, is_used));
             }
         }
-        let search = |(transfer, is_used)| search(&engine, transfer, is_used, finalized);
+        let tip = Tip { head, finalized };
+        let search = |(transfer, is_used)| search(&engine, transfer, is_used, tip);
         let learned: Vec<_> = stream::iter(searches)
             .map(search)
             .buffer_unordered(SEARCHES)
@@ -154,8 +158,19 @@ impl Reconciler {
             return;
         };
         for ((transfer, fact), outcome) in learned.into_iter().zip(outcomes) {
-            if !matches!(outcome, FactOutcome::Applied(_)) {
-                continue;
+            match &outcome {
+                FactOutcome::Applied(claim) => {
+                    let end = match claim.payment {
+                        PaymentState::Settled => SettlementEnd::Settled,
+                        _ => SettlementEnd::Failed,
+                    };
+                    engine.tell_ended(end, sent_at(engine, claim).await);
+                }
+                // Somebody else was quicker.
+                FactOutcome::Unchanged(_) => {}
+                FactOutcome::Refused(_)
+                | FactOutcome::LogTaken { .. }
+                | FactOutcome::NoSuchClaim => continue,
             }
             self.patience.remove(&transfer.claim);
             match fact {
@@ -165,7 +180,7 @@ impl Reconciler {
                     let subject = Subject::Claim(transfer);
                     engine.watch(Watched::new(subject, inclusion.into()));
                 }
-                Fact::Failed | Fact::Unknown | Fact::Vanished | Fact::NotSent => {
+                Fact::Failed | Fact::Unknown | Fact::Vanished => {
                     info!(chain = engine.name(), "an unknown claim has failed");
                 }
             }
@@ -173,17 +188,37 @@ impl Reconciler {
     }
 }
 
+/// When a claim's payment was to be sent first.
+async fn sent_at(engine: &Engine, claim: &Claim) -> UnixMicros {
+    let id = claim.terms.transaction;
+    let events = engine.store.transaction_events(id).await;
+    let sent = events.ok().and_then(|events| {
+        let mut sent = events
+            .iter()
+            .filter(|event| event.kind == EventKind::Broadcast);
+        sent.next().map(|event| event.at)
+    });
+    sent.unwrap_or(claim.terms.created_at)
+}
+
+/// Where the chain ends in this round.
+#[derive(Clone, Copy)]
+struct Tip {
+    head: BlockHead,
+    finalized: Option<BlockHead>,
+}
+
 /// What the chain tells about a claim, if it tells.
 async fn search(
     engine: &Engine,
     transfer: Transfer,
     is_used: bool,
-    finalized: Option<BlockHead>,
+    tip: Tip,
 ) -> Option<(Transfer, Fact)> {
     let learned = if is_used {
-        used(engine, &transfer, finalized).await
+        used(engine, &transfer, tip.finalized).await
     } else {
-        unused(engine, &transfer, finalized).await
+        unused(engine, &transfer, tip).await
     };
     match learned {
         Ok(fact) => fact.map(|fact| (transfer, fact)),
@@ -221,16 +256,19 @@ async fn used(
 
 /// Unused now. It has failed when it can never be used: a final block is past its window, it is
 /// unused there, and no log speaks against it.
-async fn unused(
-    engine: &Engine,
-    transfer: &Transfer,
-    finalized: Option<BlockHead>,
-) -> Result<Option<Fact>, RpcError> {
-    let Some(finalized) = finalized.filter(|head| head.timestamp >= transfer.valid_before) else {
+///
+/// The state of the final block may be older than what a node keeps. But what was used once stays
+/// used, so what is unused in the newest block was unused in every one before.
+async fn unused(engine: &Engine, transfer: &Transfer, tip: Tip) -> Result<Option<Fact>, RpcError> {
+    let Some(finalized) = tip.finalized else {
         return Ok(None);
     };
-    let tag = BlockTag::Number(finalized.number);
-    let is_used = authorization_used(engine, transfer, tag).await?
+    if finalized.timestamp < transfer.valid_before {
+        return Ok(None);
+    }
+    // By its number, so that a node that is behind cannot answer for it.
+    let newest = BlockTag::Number(tip.head.number.max(finalized.number));
+    let is_used = authorization_used(engine, transfer, newest).await?
         || locate(engine, transfer).await?.is_some();
     Ok((!is_used).then_some(Fact::Failed))
 }

@@ -8,6 +8,7 @@ use octroi_x402::Reason;
 
 use crate::call::Transfer;
 use crate::engine::Engine;
+use crate::event::SettlementEnd;
 use crate::finality::{Subject, Watched};
 use crate::follow::{Followed, InFlight};
 use crate::outcome::{Included, SettleOutcome};
@@ -59,6 +60,11 @@ pub(crate) async fn resolve(
     let Some(outcomes) = written else {
         return Followed::Stopped;
     };
+    let first = flight.attempts.first();
+    let since = first.map_or_else(UnixMicros::now, |attempt| attempt.created_at);
+    for end in outcomes.iter().filter_map(end_of) {
+        engine.tell_ended(end, since);
+    }
     engine.watch(Watched::new(Subject::Settlement(flight.id), included));
     for ((mut queued, finding), outcome) in flight.queued.into_iter().zip(findings).zip(outcomes) {
         let transfer = queued.call.transfer;
@@ -71,6 +77,22 @@ pub(crate) async fn resolve(
         queued.answer(answer(&transfer, &finding, outcome, included));
     }
     Followed::Resolved
+}
+
+/// How the settlement of a claim ended to which this happened, if that is news. What is not settled
+/// may be settled by anybody yet.
+pub(crate) fn end_of(outcome: &FactOutcome) -> Option<SettlementEnd> {
+    let is_settled = |claim: &Claim| claim.payment == PaymentState::Settled;
+    match outcome {
+        FactOutcome::Applied(claim) if is_settled(claim) => Some(SettlementEnd::Settled),
+        // Whoever found it told.
+        FactOutcome::Unchanged(claim) | FactOutcome::Refused(claim) if is_settled(claim) => None,
+        FactOutcome::Applied(_)
+        | FactOutcome::Unchanged(_)
+        | FactOutcome::Refused(_)
+        | FactOutcome::LogTaken { .. }
+        | FactOutcome::NoSuchClaim => Some(SettlementEnd::Unknown),
+    }
 }
 
 async fn examine(engine: &Engine, transfer: &Transfer, receipt: &TransactionReceipt) -> Finding {
@@ -129,7 +151,9 @@ fn answer(
     included: Included,
 ) -> SettleOutcome {
     let claim = match outcome {
-        FactOutcome::Applied(claim) | FactOutcome::Refused(claim) => claim,
+        FactOutcome::Applied(claim)
+        | FactOutcome::Unchanged(claim)
+        | FactOutcome::Refused(claim) => claim,
         FactOutcome::LogTaken { .. } => {
             return SettleOutcome::Reverted {
                 reason: Reason::DuplicateSettlement,

@@ -5,6 +5,8 @@ mod parse;
 mod transport;
 mod types;
 
+#[cfg(fuzzing)]
+pub(crate) use http::in_order;
 pub use http::{HttpTransport, HttpTransportOptions};
 pub use transport::{RpcError, Transport};
 pub use types::{BlockHead, BlockTag, Log, LogFilter, TransactionReceipt};

@@ -83,6 +83,22 @@ impl Sequence {
         self.next = None;
     }
 
+    /// Tells operators the next nonce before there is a use for it. It is counted again then.
+    pub(crate) async fn tell(&self) {
+        if let Ok(nonce) = self.count().await {
+            self.engine
+                .lanes
+                .set_next_nonce(self.wallet.address(), nonce);
+        }
+    }
+
+    fn set_next(&mut self, nonce: u64) {
+        self.next = Some(nonce);
+        self.engine
+            .lanes
+            .set_next_nonce(self.wallet.address(), nonce);
+    }
+
     /// Signs and makes durable. The nonce is reserved by the same store call that keeps the signed
     /// bytes: a signature that loses the nonce is never sent, and one flush to disk is saved on
     /// every settlement.
@@ -104,7 +120,7 @@ impl Sequence {
             let write = || engine.store.settlement_open(new.clone());
             match engine.insist("a settlement", write).await {
                 Some(OpenOutcome::Opened) => {
-                    self.next = nonce.checked_add(1);
+                    self.set_next(nonce.saturating_add(1));
                     let NewSettlement {
                         id,
                         wallet,
@@ -118,7 +134,7 @@ impl Sequence {
                         attempt,
                     });
                 }
-                Some(OpenOutcome::NonceTaken) => self.next = nonce.checked_add(1),
+                Some(OpenOutcome::NonceTaken) => self.set_next(nonce.saturating_add(1)),
                 Some(OpenOutcome::Fenced(keys)) => return Err(NotOpened::Fenced(keys)),
                 None if engine.cancel.is_cancelled() => return Err(NotOpened::Stopped),
                 None => return Err(NotOpened::Unavailable),
@@ -165,11 +181,17 @@ impl Sequence {
         }
     }
 
-    /// The next nonce: after the store's last for this wallet, and not below the chain's count.
     async fn nonce(&mut self) -> Result<u64, RpcError> {
         if let Some(nonce) = self.next {
             return Ok(nonce);
         }
+        let nonce = self.count().await?;
+        self.set_next(nonce);
+        Ok(nonce)
+    }
+
+    /// The next nonce: after the store's last for this wallet, and not below the chain's count.
+    async fn count(&self) -> Result<u64, RpcError> {
         let engine = &self.engine;
         let (chain, wallet) = (engine.options.chain, self.wallet.address());
         let counted = engine
@@ -179,8 +201,6 @@ impl Sequence {
         let read = || engine.store.settlement_nonce_max(chain, wallet);
         let used = engine.insist("nonces", read).await.flatten();
         let after_used = used.and_then(|nonce| nonce.checked_add(1)).unwrap_or(0);
-        let nonce = after_used.max(counted);
-        self.next = Some(nonce);
-        Ok(nonce)
+        Ok(after_used.max(counted))
     }
 }

@@ -1,4 +1,4 @@
-//! Trying a batch before anything is public (payment-protocols §1.3, steps 9 and 10).
+//! Trying a batch before anything is public (x402 scheme `exact` on EVM, phase 2 of EIP-3009).
 
 use octroi_x402::Reason;
 

@@ -50,6 +50,8 @@ pub struct LaneStatus {
     pub state: LaneState,
     /// Its native balance when it was last asked, in wei.
     pub balance_wei: Option<u128>,
+    /// The nonce that its next transaction will have, once it was counted.
+    pub next_nonce: Option<u64>,
 }
 
 /// One chain.
@@ -79,6 +81,7 @@ impl Lanes {
             wallet,
             state: LaneState::Resuming,
             balance_wei: None,
+            next_nonce: None,
         };
         Self {
             lanes: Mutex::new(wallets.map(lane).collect()),
@@ -102,9 +105,17 @@ impl Lanes {
     }
 
     pub(crate) fn set_balance(&self, wallet: Address, balance_wei: u128) {
+        self.change(wallet, |lane| lane.balance_wei = Some(balance_wei));
+    }
+
+    pub(crate) fn set_next_nonce(&self, wallet: Address, nonce: u64) {
+        self.change(wallet, |lane| lane.next_nonce = Some(nonce));
+    }
+
+    fn change(&self, wallet: Address, change: impl FnOnce(&mut LaneStatus)) {
         let mut lanes = self.lanes.lock();
         if let Some(lane) = lanes.iter_mut().find(|lane| lane.wallet == wallet) {
-            lane.balance_wei = Some(balance_wei);
+            change(lane);
         }
     }
 }

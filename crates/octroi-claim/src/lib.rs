@@ -1,4 +1,4 @@
-//! One payment, one grant: the state machine of a claim (money rules 5–14).
+//! One payment, one grant: the state machine of a claim (docs/money.md, rules 5–14).
 //!
 //! A *claim* is the durable right to deliver one answer for one payment. It is inserted before the
 //! origin is called and carries two fields, because money and work fail independently: what

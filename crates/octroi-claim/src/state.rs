@@ -82,6 +82,9 @@ pub enum Step {
     },
     /// The remote facilitator is about to be asked; what it does is not visible until it answers.
     Delegate,
+    /// The facilitator was never reached: no byte of the payment left the gate, and none will. Only
+    /// who delegated knows that, so it is for the epoch of the [`Step::Delegate`] alone.
+    Withdraw,
     /// The chain shows the payment.
     Settle {
         /// The chain transaction that moved the money.
@@ -154,6 +157,7 @@ pub fn advance(claim: &Claim, advance: Advance) -> Result<Claim, AdvanceError> {
         Step::Execute
         | Step::Answer
         | Step::Delegate
+        | Step::Withdraw
         | Step::Lose
         | Step::Fail
         | Step::Release
@@ -210,11 +214,16 @@ fn after(claim: &Claim, step: Step) -> Option<(PaymentState, WorkState)> {
         (Step::Vanish, P::Settled | P::Unknown, _) => (P::Unknown, work),
         (Step::Fail, P::Broadcast | P::Unknown | P::Failed, _) => (P::Failed, broken(work)),
         (Step::Release, P::Claimed | P::Released, _) => (P::Released, broken(work)),
+        // Without a transaction of ours, and none seen, there was nothing but the facilitator.
+        (Step::Withdraw, P::Broadcast | P::Unknown | P::Released, _) if claim.tx_hash.is_none() => {
+            (P::Released, broken(work))
+        }
         (
             Step::Execute
             | Step::Answer
             | Step::Broadcast { .. }
             | Step::Delegate
+            | Step::Withdraw
             | Step::Settle { .. }
             | Step::Lose
             | Step::Fail

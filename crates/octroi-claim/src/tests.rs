@@ -130,6 +130,54 @@ fn nothing_is_sent_before_its_time() {
 }
 
 #[test]
+fn what_a_facilitator_never_got_is_withdrawn() {
+    let withdraw = |claim: &Claim| {
+        let (epoch, step) = (claim.epoch, Step::Withdraw);
+        advance(claim, Advance { epoch, step })
+    };
+    let begun = [
+        (SettleOrder::ResponseHead, WorkState::Executing),
+        (SettleOrder::BeforeOrigin, WorkState::NotStarted),
+    ];
+    for (order, work) in begun {
+        let begun = Claim {
+            work,
+            ..granted(order)
+        };
+        assert!(withdraw(&begun).is_err(), "it was not handed on");
+        let unsure: [&[Step]; 3] = [&[], &[Step::Lose], &[Step::Break { credit: None }]];
+        for steps in unsure {
+            let delegated = walk(begun.clone(), &[&[Step::Delegate], steps].concat());
+            let withdrawn = withdraw(&delegated).unwrap();
+            assert_eq!(
+                (withdrawn.payment, withdrawn.work),
+                (PaymentState::Released, WorkState::Broken)
+            );
+            assert_eq!(withdraw(&withdrawn).as_ref(), Ok(&withdrawn));
+            assert_eq!(recover(&withdrawn), Recovery::Nothing);
+            // Who took it over does not know what the other one sent.
+            let taken_over = Claim {
+                epoch: 1,
+                ..delegated
+            };
+            let late = Advance {
+                epoch: 0,
+                step: Step::Withdraw,
+            };
+            assert_eq!(advance(&taken_over, late), Err(AdvanceError::Fenced));
+
+            // Signed bytes may be anywhere.
+            let signed = &[Step::Broadcast { tx_hash: TX }];
+            let broadcast = walk(begun.clone(), &[signed, steps].concat());
+            assert!(withdraw(&broadcast).is_err());
+        }
+        let settled = walk(begun, &[Step::Delegate, Step::Settle { tx_hash: TX }]);
+        assert!(withdraw(&settled).is_err());
+        assert!(withdraw(&walk(settled, &[Step::Vanish])).is_err());
+    }
+}
+
+#[test]
 fn an_older_epoch_is_fenced() {
     let claim = Claim {
         epoch: 3,
@@ -376,6 +424,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         Just(Step::Answer),
         Just(Step::Broadcast { tx_hash: TX }),
         Just(Step::Delegate),
+        Just(Step::Withdraw),
         Just(Step::Settle { tx_hash: TX }),
         Just(Step::Lose),
         Just(Step::Fail),
@@ -405,10 +454,15 @@ proptest! {
             if let Ok(next) = advance(&claim, Advance { epoch: claim.epoch, step }) {
                 claim = next;
             }
-            sent |= matches!(claim.payment, PaymentState::Broadcast);
+            sent |= claim.tx_hash.is_some();
             if sent {
                 prop_assert!(claim.payment != PaymentState::Released);
                 prop_assert!(claim.payment != PaymentState::Claimed);
+            }
+            // What may have been handed on is taken back by who knows that it was not.
+            let was_handed_on = matches!(was.payment, PaymentState::Broadcast | PaymentState::Unknown);
+            if was_handed_on && claim.payment == PaymentState::Released {
+                prop_assert_eq!(step, Step::Withdraw);
             }
             if was.work != WorkState::Delivered && claim.work == WorkState::Delivered {
                 prop_assert_eq!(claim.payment, PaymentState::Settled);

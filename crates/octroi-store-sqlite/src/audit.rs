@@ -1,6 +1,9 @@
 //! Whether the books are what was written (money rules 26 and 29).
 
-use octroi_ledger::{Account, BatchRows, ChainFault, Seal, Transfer, trial_balance, verify};
+use octroi_ledger::{
+    Account, BatchRows, ChainFault, Recount, Seal, Transfer, trial_balance, verify,
+};
+use octroi_types::AccountId;
 use rusqlite::Connection;
 
 use crate::accounts;
@@ -23,6 +26,12 @@ pub enum AuditError {
     /// Debits and credits differ.
     #[error("the books do not balance")]
     Unbalanced,
+    /// An account says something else than its transfers.
+    #[error("the sums of account {account} are not those of its transfers")]
+    Sums {
+        /// The account.
+        account: AccountId,
+    },
     /// The books cannot be read.
     #[error("the books cannot be read")]
     Database(#[source] rusqlite::Error),
@@ -48,6 +57,7 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
         return Err(AuditError::Unbalanced);
     }
     accounts.sort_by_key(|(_, batch)| *batch);
+    let (said, mut recount) = (accounts.clone(), Recount::default());
     let mut accounts = accounts.into_iter().peekable();
 
     let mut transfers = snapshot.prepare(BY_BATCH)?;
@@ -69,6 +79,7 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
         }) {
             moved.push(row?.0);
         }
+        moved.iter().for_each(|transfer| recount.count(transfer));
         let rows = BatchRows {
             opened: opened.iter().collect(),
             transfers: moved.iter().collect(),
@@ -79,8 +90,13 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
     if let Some(row) = transfers.next() {
         return Err(AuditError::Orphans { batch: row?.1 });
     }
-    match accounts.next() {
-        Some((_, batch)) => Err(AuditError::Orphans { batch }),
+    if let Some((_, batch)) = accounts.next() {
+        return Err(AuditError::Orphans { batch });
+    }
+    match said.iter().find(|(account, _)| !recount.agrees(account)) {
+        Some((account, _)) => Err(AuditError::Sums {
+            account: account.id,
+        }),
         None => Ok(head),
     }
 }

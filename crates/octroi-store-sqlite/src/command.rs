@@ -5,7 +5,7 @@ use octroi_store::{
     Attempt, ClaimOutcome, ClaimRequest, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome,
     StoreError,
 };
-use octroi_types::{SettlementId, UnixMicros, UnixSeconds};
+use octroi_types::{B256, ChainId, SettlementId, UnixMicros, UnixSeconds};
 use tokio::sync::oneshot;
 
 use crate::fault::{Fault, unavailable};
@@ -88,6 +88,12 @@ pub(crate) struct Facts {
     pub(crate) now: UnixMicros,
 }
 
+pub(crate) struct Finish {
+    pub(crate) chain: ChainId,
+    /// With the hash of the block that is final.
+    pub(crate) claims: Vec<(ClaimKey, B256)>,
+}
+
 pub(crate) struct Vanish {
     pub(crate) id: SettlementId,
     pub(crate) now: UnixMicros,
@@ -125,5 +131,6 @@ commands! {
     SettlementIncluded(Include) -> Vec<FactOutcome>,
     FactsApply(Facts) -> Vec<FactOutcome>,
     SettlementsFinal(Vec<SettlementId>) -> (),
+    ClaimsFinal(Finish) -> (),
     SettlementVanished(Vanish) -> (),
 }

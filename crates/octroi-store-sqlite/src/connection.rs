@@ -57,10 +57,22 @@ pub(crate) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    make_private(path);
     let mut connection = Connection::open_with_flags(path, flags).map_err(OpenError::Database)?;
     configure(&connection, options).map_err(OpenError::Database)?;
     migrate(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Makes the file, where there is none, for its owner alone: the books are nobody else's to read.
+/// SQLite gives the files beside it the same mode.
+fn make_private(path: &Path) {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // A file that is there keeps its mode, and what is wrong with the path SQLite will say.
+    drop(options.open(path));
 }
 
 /// Opens the writer's connection again after it failed, and makes room: what the log holds goes

@@ -32,6 +32,7 @@ mod settlements;
 mod store;
 mod transactions;
 mod transfers;
+mod watched;
 mod writer;
 
 pub use audit::AuditError;

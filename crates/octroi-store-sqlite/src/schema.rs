@@ -12,7 +12,11 @@ use crate::options::OpenError;
 const APPLICATION_ID: i32 = 0x4f63_7472;
 
 /// Every migration, oldest first; the number of each is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_init.sql"),
+    include_str!("../migrations/0002_watched_claims.sql"),
+    include_str!("../migrations/0003_failed_payments.sql"),
+];
 
 const CREATE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version INTEGER PRIMARY KEY,

@@ -25,6 +25,7 @@ use crate::proofs::Proofs;
 use crate::settlements::Settlements;
 use crate::transactions::Transactions;
 use crate::transfers::SqlBooks;
+use crate::watched::WatchedClaims;
 
 /// Until when each node is believed alive. It lives as long as the process: whoever owned a claim
 /// before it is dead.
@@ -39,6 +40,7 @@ pub(crate) struct Tables<'c> {
     credits: Credits<'c>,
     settlements: Settlements<'c>,
     proofs: Proofs<'c>,
+    watched: WatchedClaims<'c>,
     open: OpenClaims,
 }
 
@@ -56,6 +58,7 @@ impl<'c> Tables<'c> {
             credits: Credits::prepare(connection)?,
             settlements: Settlements::prepare(connection)?,
             proofs: Proofs::prepare(connection)?,
+            watched: WatchedClaims::prepare(connection)?,
             open,
         })
     }
@@ -99,6 +102,7 @@ impl<'t, 'c> Session<'t, 'c> {
             }
             Command::FactsApply(call) => call.decide(|facts| self.facts_apply(facts)),
             Command::SettlementsFinal(call) => call.decide(|ids| self.settlements_final(ids)),
+            Command::ClaimsFinal(call) => call.decide(|done| self.claims_final(done)),
             Command::SettlementVanished(call) => {
                 call.decide(|vanish| self.settlement_vanished(vanish))
             }

@@ -12,14 +12,14 @@ use octroi_store::{
     TransactionFilter, TransactionStore,
 };
 use octroi_types::{
-    Address, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::audit::{AuditError, audit};
 use crate::command::{
-    AddAttempt, Advance, Call, Command, Facts, Include, NodeBeat, Recover, Vanish,
+    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Recover, Vanish,
 };
 use crate::connection::{ProcessLock, open_writer};
 use crate::engine::Engine;
@@ -27,7 +27,7 @@ use crate::fault::unavailable;
 use crate::options::{OpenError, SqliteOptions};
 use crate::readers::Readers;
 use crate::writer::{Message, Writer};
-use crate::{accounts, claims, credits, events, settlements, transactions, transfers};
+use crate::{accounts, claims, credits, events, settlements, transactions, transfers, watched};
 
 /// A store in one SQLite file, owned by this process until it is closed.
 pub struct SqliteStore {
@@ -224,6 +224,21 @@ impl SettlementStore for SqliteStore {
         now: UnixMicros,
     ) -> Result<(), StoreError> {
         self.call(Command::SettlementVanished, Vanish { id, now })
+            .await
+    }
+
+    async fn claims_watched(&self, chain: ChainId) -> Result<Vec<(Claim, Inclusion)>, StoreError> {
+        self.readers
+            .read(move |connection| watched::of_chain(connection, chain))
+            .await
+    }
+
+    async fn claims_final(
+        &self,
+        chain: ChainId,
+        claims: Vec<(ClaimKey, B256)>,
+    ) -> Result<(), StoreError> {
+        self.call(Command::ClaimsFinal, Finish { chain, claims })
             .await
     }
 

@@ -1,9 +1,9 @@
 //! Transactions.
 
-use octroi_claim::{Claim, PaymentState, Recovery};
+use octroi_claim::{Claim, NewClaim, PaymentState, Recovery};
 use octroi_store::{NewTransaction, Page, Transaction, TransactionFilter, TransactionState};
 use octroi_types::{
-    Address, CreditId, PaywallId, RequestId, ServiceId, TenantId, TransactionId, UnixMicros,
+    CreditId, PaywallId, RequestId, ServiceId, TenantId, TransactionId, UnixMicros,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql, params};
 
@@ -32,11 +32,14 @@ const FOLLOW_AND_FINISH: &str = "UPDATE transaction_states SET
     refund_credit = ?8, unfinished = ?9
 WHERE id = ?1";
 
-const INSERT_FAILED: &str =
-    "INSERT INTO failed_payments (payer, failed_at, transaction_id) VALUES (?1, ?2, ?3)";
+const INSERT_FAILED: &str = "INSERT INTO failed_payments (
+    tenant, mode, payer, failed_at, transaction_id
+) VALUES (?1, ?2, ?3, ?4, ?5)";
 
-const FAILED_SINCE: &str =
-    "SELECT EXISTS (SELECT 1 FROM failed_payments WHERE payer = ?1 AND failed_at >= ?2)";
+const FAILED_SINCE: &str = "SELECT EXISTS (
+    SELECT 1 FROM failed_payments
+    WHERE tenant = ?1 AND mode = ?2 AND payer = ?3 AND failed_at >= ?4
+)";
 
 macro_rules! columns {
     () => {
@@ -155,20 +158,30 @@ impl<'c> Transactions<'c> {
         }
         if claim.payment == PaymentState::Failed && before.payment != PaymentState::Failed {
             let terms = &claim.terms;
-            let values = params![terms.payer.0, now.0, terms.transaction.as_bytes()];
-            self.insert_failed.execute(values)?;
+            self.insert_failed.execute(params![
+                terms.tenant.as_bytes(),
+                mode_code(terms.mode),
+                terms.payer.0,
+                now.0,
+                terms.transaction.as_bytes(),
+            ])?;
         }
         Ok(())
     }
 
-    /// Whether a payment of this payer failed at that time or later.
+    /// Whether a payment of this payer failed at the tenant, in this mode, at that time or later.
     pub(crate) fn failed_since(
         &mut self,
-        payer: Address,
+        new: &NewClaim,
         since: UnixMicros,
     ) -> rusqlite::Result<bool> {
-        self.failed_since
-            .query_row(params![payer.0, since.0], |row| row.get(0))
+        let values = params![
+            new.tenant.as_bytes(),
+            mode_code(new.mode),
+            new.payer.0,
+            since.0
+        ];
+        self.failed_since.query_row(values, |row| row.get(0))
     }
 }
 

@@ -96,8 +96,8 @@ pub trait ClaimStore: Send + Sync + 'static {
     async fn claims_unknown(&self, limit: usize) -> Result<Vec<Claim>, StoreError>;
 
     /// Drops whole days of claims that ended before `before`, except days that hold a claim that
-    /// is not finished (one that is broadcast or unknown above all), or that a settlement carries
-    /// which is not final. Returns how many claims were dropped. Their transactions stay.
+    /// is not finished (one that is broadcast or unknown above all), that a settlement carries which
+    /// is not final, or that is watched by itself. Returns how many claims were dropped. Their transactions stay.
     async fn claims_prune(&self, before: UnixSeconds) -> Result<u64, StoreError>;
 
     /// One refund credit.

@@ -99,6 +99,7 @@ macro_rules! conformance_tests {
             one_of_many_settlements_gets_a_nonce
             signed_bytes_are_kept_until_final
             a_replaced_block_opens_its_settlement_again
+            a_claim_that_somebody_else_settled_is_watched_by_itself
             unfinished_settlements_come_in_the_order_of_nonces
             settled_payments_are_posted_once
             each_log_settles_one_claim
@@ -107,6 +108,7 @@ macro_rules! conformance_tests {
             a_payment_that_vanished_can_settle_again
             a_payment_that_vanished_for_good_is_a_loss
             a_spent_credit_is_not_revoked
+            a_delegated_payment_that_was_not_sent_is_withdrawn
             a_delegated_payment_settles_by_fact
             a_credit_covers_the_next_request
             a_broken_answer_gives_the_credit_back
@@ -121,6 +123,7 @@ macro_rules! conformance_tests {
             all_is_there_after_a_restart
             old_days_are_dropped_and_their_transactions_stay
             days_with_unfinished_claims_are_kept
+            days_with_watched_claims_are_kept
             the_history_of_a_transaction_is_told_in_order
             transactions_are_listed_newest_first_in_pages
             transactions_are_listed_by_filter

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
 use octroi_ledger::{Account, Transfer};
 use octroi_types::{
-    Address, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
 };
 use parking_lot::Mutex;
 
@@ -153,6 +153,19 @@ impl SettlementStore for MemoryStore {
         now: UnixMicros,
     ) -> Result<(), StoreError> {
         self.state.lock().settlement_vanished(id, now)
+    }
+
+    async fn claims_watched(&self, chain: ChainId) -> Result<Vec<(Claim, Inclusion)>, StoreError> {
+        Ok(self.state.lock().claims_watched(chain))
+    }
+
+    async fn claims_final(
+        &self,
+        chain: ChainId,
+        claims: Vec<(ClaimKey, B256)>,
+    ) -> Result<(), StoreError> {
+        self.state.lock().claims_final(chain, &claims);
+        Ok(())
     }
 
     async fn settlements_unfinished(&self, chain: ChainId) -> Result<Vec<Settlement>, StoreError> {

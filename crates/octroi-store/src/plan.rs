@@ -12,12 +12,14 @@ mod open;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use admit::{abandon, check, grant, is_repeat};
 pub use advance::advance;
 pub use fact::{Known, Learned, learn, was_settled};
 pub use open::{Carried, carry, is_settled_by, reopen};
 pub use recover::recover;
+pub use watch::{Watch, watch};
 
 use std::time::Duration;
 
@@ -217,6 +219,7 @@ impl Change {
             | Step::Answer
             | Step::Broadcast { .. }
             | Step::Delegate
+            | Step::Withdraw
             | Step::Lose
             | Step::Fail
             | Step::Release
@@ -235,7 +238,7 @@ fn events(step: Step, before: &Claim) -> impl Iterator<Item = EventKind> + use<>
         Step::Settle { .. } => (EventKind::Settled, None),
         Step::Lose => (EventKind::Unknown, None),
         Step::Fail => (EventKind::Failed, None),
-        Step::Release => (EventKind::Released, None),
+        Step::Release | Step::Withdraw => (EventKind::Released, None),
         Step::Vanish => (EventKind::Vanished, None),
         Step::Deliver => (EventKind::Delivered, None),
         Step::Break { credit: None } => (EventKind::Broken, None),

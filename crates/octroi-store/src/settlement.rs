@@ -154,9 +154,6 @@ pub enum Fact {
     Failed,
     /// The block that held the settled payment was replaced.
     Vanished,
-    /// Nothing was sent: the settlement was refused before anything left the gate. The claim is
-    /// released, if it was not broadcast.
-    NotSent,
 }
 
 impl Fact {
@@ -169,7 +166,7 @@ impl Fact {
                 inclusion,
                 log_index,
             } => Some((chain, inclusion.block_hash, *log_index)),
-            Self::Unknown | Self::Failed | Self::Vanished | Self::NotSent => None,
+            Self::Unknown | Self::Failed | Self::Vanished => None,
         }
     }
 }
@@ -177,9 +174,11 @@ impl Fact {
 /// What became of a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FactOutcome {
-    /// Applied, or already so. If the work had been given up, `credit` of the claim names the
-    /// refund credit that was opened in the same store transaction.
+    /// Applied. If the work had been given up, `credit` of the claim names the refund credit that
+    /// was opened in the same store transaction.
     Applied(Box<Claim>),
+    /// It was known: the claim is as it was.
+    Unchanged(Box<Claim>),
     /// The log settled another claim already; this claim is now of unknown fate.
     LogTaken {
         /// The claim that it settled.
@@ -247,6 +246,21 @@ pub trait SettlementStore: Send + Sync + 'static {
         &self,
         id: SettlementId,
         now: UnixMicros,
+    ) -> Result<(), StoreError>;
+
+    /// Claims of a chain that a transaction of somebody else settled, in a block that is not known to
+    /// be final, and where each was seen; ordered by their keys. A claim is among them from the fact
+    /// that it was settled until it vanishes or [`SettlementStore::claims_final`] ends it. Those that
+    /// a settlement settled are watched with it.
+    async fn claims_watched(&self, chain: ChainId) -> Result<Vec<(Claim, Inclusion)>, StoreError>;
+
+    /// The blocks of these hashes, in which these claims were settled, are final: the claims are
+    /// watched no longer. One that is not watched, or was seen in another block since, is passed
+    /// over.
+    async fn claims_final(
+        &self,
+        chain: ChainId,
+        claims: Vec<(ClaimKey, B256)>,
     ) -> Result<(), StoreError>;
 
     /// Settlements of a chain that are not final, oldest nonce first.

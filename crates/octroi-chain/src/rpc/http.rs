@@ -11,15 +11,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::transport::{RpcError, Transport};
+use super::transport::{RpcError, Transport, is_busy};
 
 /// Longest part of a node's error message that is kept, in bytes.
 const MESSAGE_BYTES_MAX: usize = 200;
 /// Rest of a node after its first failure; it doubles with each further one.
 const REST_MIN: Duration = Duration::from_millis(500);
 const REST_MAX: Duration = Duration::from_secs(30);
-/// JSON-RPC errors that say that the node is too busy, or lacks what another may have.
-const BUSY_CODES: [i64; 2] = [-32005, 429];
 
 /// How nodes are reached.
 #[derive(Debug, Clone)]
@@ -207,7 +205,7 @@ fn request(id: usize, method: &str, params: &Value) -> Value {
 }
 
 /// Answers may come in any order.
-fn in_order(answers: Vec<Value>, count: usize) -> Vec<Result<Value, RpcError>> {
+pub(crate) fn in_order(answers: Vec<Value>, count: usize) -> Vec<Result<Value, RpcError>> {
     let mut results = vec![Err(RpcError::Malformed); count];
     for answer in answers {
         let id = answer["id"]
@@ -258,7 +256,7 @@ fn refusal(error: &Value) -> RpcError {
 fn is_nodes_fault(error: &RpcError) -> bool {
     match error {
         RpcError::Unreachable | RpcError::Silent | RpcError::Malformed => true,
-        RpcError::Refused { code, .. } => BUSY_CODES.contains(code),
+        RpcError::Refused { code, .. } => is_busy(*code),
     }
 }
 

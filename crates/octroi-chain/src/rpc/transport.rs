@@ -35,6 +35,12 @@ impl RpcError {
         matches!(self, Self::Silent | Self::Malformed)
     }
 
+    /// Whether the node says that it cannot answer this, as opposed to one that is too busy, or lacks
+    /// what another may have.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if !is_busy(*code))
+    }
+
     /// Whether the node ran a call and the call failed, as opposed to a node that would not run it.
     /// Nodes agree on the words more than on the codes.
     #[must_use]
@@ -54,6 +60,11 @@ impl RpcError {
             || words.iter().any(|word| message.contains(word))
             || message.starts_with("execution halted")
     }
+}
+
+/// Whether a JSON-RPC error says that the node is too busy, or lacks what another may have.
+pub(super) const fn is_busy(code: i64) -> bool {
+    matches!(code, -32005 | 429)
 }
 
 /// A way to a node: HTTP, or a node in this process.

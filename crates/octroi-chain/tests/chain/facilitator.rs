@@ -7,6 +7,7 @@ use octroi_chain::{
     ChainOptions, Facilitator, FacilitatorOptions, SettleOutcome, Settler, StartError,
 };
 use octroi_claim::PaymentState;
+use octroi_store::SettlementStore as _;
 use octroi_types::Redacted;
 use octroi_x402::facilitator::{FacilitatorRequest, SupportedResponse};
 use octroi_x402::{Reason, SettleResponse, Version, WindowRules, verify_exact};
@@ -14,7 +15,8 @@ use parking_lot::Mutex;
 
 use crate::bench::{Bench, CHAIN, PAYEE, PRICE, Running, Signed, WINDOW, settled};
 use crate::flaky::{Failure, FlakyStore};
-use crate::http::{Reply, Request, Server, client};
+use crate::http::{Reply, Request, Server, client, closed_url};
+use crate::node::eventually;
 
 /// What the facilitator does when it is asked to settle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +179,34 @@ async fn what_a_facilitator_settles_is_settled_when_the_chain_shows_it() {
 }
 
 #[tokio::test]
+async fn what_a_facilitator_settled_is_watched_across_a_restart() {
+    let (bench, remote, running) = with(Manner::Honest).await;
+    let jobs = [bench.job(0).await, bench.job(1).await];
+    let [kept, gone] = [jobs[0].claim.key(), jobs[1].claim.key()];
+    for job in jobs {
+        settled(running.chain.settle(job).await);
+    }
+    running.kill().await;
+    // While nobody runs, the block of the second one is replaced by an empty one.
+    bench.rpc("anvil_reorg", serde_json::json!([1]));
+    let running = bench.start_settled_by(remote.facilitator()).await.unwrap();
+    bench.reaches(gone, PaymentState::Unknown).await;
+    assert_eq!(bench.payment(kept).await, PaymentState::Settled);
+    // Nobody sends it any more.
+    bench.pass(WINDOW + 1);
+    bench.mine(3);
+    bench.reaches(gone, PaymentState::Failed).await;
+    assert_eq!(bench.payment(kept).await, PaymentState::Settled);
+    eventually("nothing is watched", || async {
+        let watched = bench.store.claims_watched(CHAIN).await.unwrap();
+        (watched.is_empty() && running.chain.status().unfinal == 0).then_some(())
+    })
+    .await;
+    assert_eq!(remote.settle_count(), 2);
+    running.kill().await;
+}
+
+#[tokio::test]
 async fn without_a_good_answer_it_is_unknown_until_the_chain_tells() {
     for manner in [
         Manner::SettlesAndHangsUp,
@@ -201,6 +231,33 @@ async fn without_a_good_answer_it_is_unknown_until_the_chain_tells() {
         );
         running.kill().await;
     }
+}
+
+/// A facilitator that is not there.
+async fn absent() -> Settler {
+    let options = FacilitatorOptions::new(closed_url().await);
+    Settler::Facilitator(Arc::new(Facilitator::new(options, client())))
+}
+
+#[tokio::test]
+async fn what_a_facilitator_never_got_may_come_again() {
+    let bench = Arc::new(Bench::new());
+    let running = bench.start_settled_by(absent().await).await.unwrap();
+    let signed = bench.sign(0);
+    let job = bench.claim(&signed).await;
+    let key = job.claim.key();
+    let outcome = running.chain.settle(job).await;
+    assert!(matches!(outcome, SettleOutcome::Unavailable), "{outcome:?}");
+    assert_eq!(bench.payment(key).await, PaymentState::Released);
+    running.kill().await;
+    // The same payment, by a facilitator that is there.
+    let remote = Remote::start(&bench, Manner::Honest).await;
+    let running = bench.start_settled_by(remote.facilitator()).await.unwrap();
+    let job = bench.claim(&signed).await;
+    assert_eq!(job.claim.epoch, 1);
+    settled(running.chain.settle(job).await);
+    assert_eq!(bench.tokens(PAYEE), PRICE);
+    running.kill().await;
 }
 
 #[tokio::test]

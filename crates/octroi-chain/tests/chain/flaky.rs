@@ -12,7 +12,7 @@ use octroi_store::{
     Transaction, TransactionFilter, TransactionStore,
 };
 use octroi_types::{
-    Address, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
 };
 use octroi_x402::Reason;
 use parking_lot::Mutex;
@@ -172,6 +172,20 @@ impl SettlementStore for FlakyStore {
         now: UnixMicros,
     ) -> Result<(), StoreError> {
         self.inner.settlement_vanished(id, now).await
+    }
+
+    async fn claims_watched(&self, chain: ChainId) -> Result<Vec<(Claim, Inclusion)>, StoreError> {
+        self.call("claims_watched", self.inner.claims_watched(chain))
+            .await
+    }
+
+    async fn claims_final(
+        &self,
+        chain: ChainId,
+        claims: Vec<(ClaimKey, B256)>,
+    ) -> Result<(), StoreError> {
+        self.call("claims_final", self.inner.claims_final(chain, claims))
+            .await
     }
 
     async fn settlements_unfinished(&self, chain: ChainId) -> Result<Vec<Settlement>, StoreError> {

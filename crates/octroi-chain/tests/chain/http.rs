@@ -118,7 +118,7 @@ pub(crate) fn client() -> Client {
 }
 
 /// A port where nobody listens.
-async fn closed_url() -> String {
+pub(crate) async fn closed_url() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

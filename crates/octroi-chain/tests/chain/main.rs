@@ -5,11 +5,13 @@
 
 mod batch;
 mod bench;
+mod events;
 mod facilitator;
 mod fees;
 mod flaky;
 mod hostile;
 mod http;
+mod levels;
 mod node;
 mod payer;
 mod reconcile;

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Twist(Box<dyn Fn(Value) -> Value + Send>),
     /// The node refuses with these words.
     Refuse(&'static str),
+    /// The node has no time.
+    Busy,
 }
 
 /// Decides what happens to a call; `None` lets it through.
@@ -129,6 +131,11 @@ impl Transport for Node {
             Some(Fault::Refuse(message)) => Err(RpcError::Refused {
                 code: -32000,
                 message: message.to_owned(),
+                data: None,
+            }),
+            Some(Fault::Busy) => Err(RpcError::Refused {
+                code: -32005,
+                message: "limit exceeded".to_owned(),
                 data: None,
             }),
         }

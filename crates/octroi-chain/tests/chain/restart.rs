@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use octroi_claim::{NodeId, PaymentState};
-use octroi_store::{ClaimStore as _, SettlementState};
+use octroi_claim::{ClaimKey, NodeId, PaymentState};
+use octroi_store::{ClaimStore as _, SettlementState, SettlementStore as _};
 use octroi_types::UnixMicros;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::bench::{Bench, PAYEE, PRICE, WINDOW, by_hand, settled, wallet};
+use crate::bench::{Bench, CHAIN, PAYEE, PRICE, Signed, WINDOW, by_hand, settled, wallet};
 use crate::node::{Fault, eventually};
 
 /// Another process finds the store as the killed one left it.
@@ -383,4 +383,101 @@ async fn crash_and_restart(crash_at: usize) -> usize {
     );
     running.kill().await;
     calls.load(Ordering::Relaxed)
+}
+
+/// More blocks than are made by the way.
+const DEPTH: u64 = 500;
+
+/// What another transaction than ours settled, and is not final, is stored as being watched.
+async fn watched(bench: &Bench) -> Vec<ClaimKey> {
+    let watched = bench.store.claims_watched(CHAIN).await.unwrap();
+    watched.iter().map(|(claim, _)| claim.key()).collect()
+}
+
+/// A payment that somebody sends before us, seen in its block by a process that is then killed.
+async fn front_run_and_killed() -> (Bench, Signed, ClaimKey) {
+    let mut bench = Bench::with(|net, options| {
+        by_hand(net, options);
+        options.final_confirmations = Some(DEPTH);
+    });
+    let running = bench.start().await;
+    let signed = bench.sign(0);
+    let job = bench.claim(&signed).await;
+    let key = job.claim.key();
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    drop(bench.settling(&running, job));
+    bench.opened().await;
+    bench.submit(&signed, 1);
+    bench.mine(1);
+    // Ours moves nothing, and what moved the money is found.
+    drop(lost);
+    bench
+        .mine_until("it is settled", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    running.kill().await;
+    assert_eq!(watched(&bench).await, [key]);
+    reopen(&mut bench);
+    (bench, signed, key)
+}
+
+/// Replaces the blocks of all that happened; transactions are forgotten, or come again.
+fn reorganise(bench: &Bench, are_kept: bool) {
+    bench.rpc("anvil_reorg", json!([bench.height(), are_kept]));
+}
+
+#[tokio::test]
+async fn what_somebody_else_settled_is_watched_across_a_restart() {
+    let (bench, signed, key) = front_run_and_killed().await;
+    reorganise(&bench, false);
+    assert_eq!(bench.tokens(PAYEE), 0);
+    let lost = bench
+        .node
+        .always("eth_sendRawTransaction", || Fault::Unreachable);
+    let running = bench.start().await;
+    bench.reaches(key, PaymentState::Unknown).await;
+    assert_eq!(watched(&bench).await, []);
+    // Nobody but its sender can send it again, or the settlement of ours that carries it.
+    bench.submit(&signed, 1);
+    drop(lost);
+    bench
+        .mine_until("it is settled again", || async {
+            (bench.payment(key).await == PaymentState::Settled).then_some(())
+        })
+        .await;
+    assert_eq!(bench.tokens(PAYEE), PRICE);
+    assert_eq!(watched(&bench).await, [key]);
+    bench.mine(DEPTH);
+    eventually("it is final", || async {
+        watched(&bench).await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(bench.payment(key).await, PaymentState::Settled);
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn what_moved_to_another_block_while_nobody_ran_is_watched_there() {
+    let (bench, _signed, key) = front_run_and_killed().await;
+    let before = bench.store.claims_watched(CHAIN).await.unwrap().remove(0).1;
+    reorganise(&bench, true);
+    let running = bench.start().await;
+    let after = bench
+        .mine_until("it is seen where it is", || async {
+            let (_, after) = bench.store.claims_watched(CHAIN).await.unwrap().pop()?;
+            (after.block_hash != before.block_hash).then_some(after)
+        })
+        .await;
+    assert_eq!(after.tx_hash, before.tx_hash);
+    assert_eq!(watched(&bench).await, [key]);
+    bench.mine(DEPTH);
+    eventually("it is final", || async {
+        watched(&bench).await.is_empty().then_some(())
+    })
+    .await;
+    assert_eq!(bench.payment(key).await, PaymentState::Settled);
+    running.kill().await;
 }

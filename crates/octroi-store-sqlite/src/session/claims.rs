@@ -51,7 +51,7 @@ impl Session<'_, '_> {
     fn standing(&mut self, request: &ClaimRequest) -> Result<PayerStanding, Fault> {
         let (new, now) = (&request.claim, request.now);
         let transactions = &mut self.tables.transactions;
-        let failed_lately = transactions.failed_since(new.payer, request.failed_since)?;
+        let failed_lately = transactions.failed_since(new, request.failed_since)?;
         let credit = self.tables.credits.find(new)?;
         let open = &self.tables.open;
         Ok(PayerStanding {
@@ -130,6 +130,7 @@ impl Session<'_, '_> {
         let mut kept = self.tables.open.days();
         let watched = self.tables.settlements.unfinished_claims()?;
         kept.extend(watched.iter().map(octroi_claim::ClaimKey::day));
+        kept.extend(self.tables.watched.days()?);
         let mut dropped: u64 = 0;
         for day in self.tables.claims.days_before(plan::prune_end(before)) {
             if !kept.contains(&day) {

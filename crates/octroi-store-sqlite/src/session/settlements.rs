@@ -1,13 +1,13 @@
 //! Calls about settlements and facts.
 
 use octroi_claim::{Claim, ClaimKey};
-use octroi_store::plan::{self, Carried, Known, Learned};
+use octroi_store::plan::{self, Carried, Known, Learned, Watch};
 use octroi_store::{Fact, FactOutcome, NewSettlement, OpenOutcome, Settlement, SettlementState};
-use octroi_types::{SettlementId, UnixMicros};
+use octroi_types::{B256, SettlementId, UnixMicros};
 
 use super::Session;
 use crate::claims::StoredClaim;
-use crate::command::{AddAttempt, Facts, Include, Vanish};
+use crate::command::{AddAttempt, Facts, Finish, Include, Vanish};
 use crate::fault::Fault;
 
 impl Session<'_, '_> {
@@ -72,24 +72,36 @@ impl Session<'_, '_> {
             inclusion,
             facts,
         } = include;
-        if self.settlement(*id)?.state != SettlementState::Final {
+        let is_watched = self.settlement(*id)?.state != SettlementState::Final;
+        if is_watched {
             let state = SettlementState::Included;
             self.tables
                 .settlements
                 .update(*id, state, Some(inclusion))?;
         }
-        self.facts_apply(facts)
+        self.facts_of(is_watched.then_some(inclusion.tx_hash), facts)
     }
 
     pub(super) fn facts_apply(&mut self, facts: &Facts) -> Result<Vec<FactOutcome>, Fault> {
-        let apply = |(key, fact): &(ClaimKey, Fact)| self.fact_apply(*key, fact, facts.now);
-        facts.facts.iter().map(apply).collect()
+        self.facts_of(None, facts)
+    }
+
+    /// Applies facts that came with the settlement that has this transaction.
+    fn facts_of(
+        &mut self,
+        settlement: Option<B256>,
+        facts: &Facts,
+    ) -> Result<Vec<FactOutcome>, Fault> {
+        let Facts { facts, now } = facts;
+        let apply = |(key, fact): &(ClaimKey, Fact)| self.fact_apply(*key, fact, settlement, *now);
+        facts.iter().map(apply).collect()
     }
 
     fn fact_apply(
         &mut self,
         key: ClaimKey,
         fact: &Fact,
+        settlement: Option<B256>,
         now: UnixMicros,
     ) -> Result<FactOutcome, Fault> {
         let Some(stored) = self.claim(key)? else {
@@ -110,6 +122,14 @@ impl Session<'_, '_> {
                     self.tables
                         .proofs
                         .insert(chain, inclusion, *log_index, id)?;
+                }
+                let chain = claim.terms.chain;
+                match plan::watch(fact, settlement) {
+                    Some(Watch::Begin(inclusion)) => {
+                        self.tables.watched.put(chain, key, &inclusion)?;
+                    }
+                    Some(Watch::End) => self.tables.watched.remove(chain, key)?,
+                    None => {}
                 }
                 self.write(&stored, change, now)?;
             }
@@ -136,7 +156,7 @@ impl Session<'_, '_> {
                     known.refund = self.tables.credits.get(id)?;
                 }
             }
-            Fact::Unknown | Fact::Vanished | Fact::NotSent => {}
+            Fact::Unknown | Fact::Vanished => {}
         }
         Ok(known)
     }
@@ -156,6 +176,14 @@ impl Session<'_, '_> {
         Ok(())
     }
 
+    pub(super) fn claims_final(&mut self, finish: &Finish) -> Result<(), Fault> {
+        let Finish { chain, claims } = finish;
+        for (key, block_hash) in claims {
+            self.tables.watched.finish(*chain, *key, *block_hash)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn settlement_vanished(&mut self, vanish: &Vanish) -> Result<(), Fault> {
         let Vanish { id, now } = *vanish;
         let settlement = self.settlement(id)?;
@@ -168,7 +196,7 @@ impl Session<'_, '_> {
         for key in &settlement.claims {
             let settled = |stored: &StoredClaim| plan::is_settled_by(&stored.claim, &settlement);
             if self.claim(*key)?.is_some_and(|stored| settled(&stored)) {
-                self.fact_apply(*key, &Fact::Vanished, now)?;
+                self.fact_apply(*key, &Fact::Vanished, None, now)?;
             }
         }
         Ok(())

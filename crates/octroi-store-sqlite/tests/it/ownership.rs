@@ -202,3 +202,18 @@ async fn a_call_that_fails_does_not_fail_its_neighbours() {
     octroi_store::conformance::check_invariants(store).await;
     store.close().await;
 }
+
+/// The books are nobody else's to read, whatever the umask, and that holds for what SQLite puts beside them.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("octroi.db");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+    for name in ["octroi.db", "octroi.db-wal"] {
+        let file = std::fs::metadata(folder.path().join(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    store.close().await;
+}

@@ -57,7 +57,7 @@ async fn a_changed_row_is_found() {
         }
     };
     type Check<'a> = &'a dyn Fn(&AuditError) -> bool;
-    let cases: [(&str, Check<'_>); 6] = [
+    let cases: [(&str, Check<'_>); 7] = [
         (
             "UPDATE transfers SET amount = amount + 1 WHERE batch = 3",
             &altered(3),
@@ -77,6 +77,12 @@ async fn a_changed_row_is_found() {
         (
             "UPDATE accounts SET debits_posted = debits_posted + 1 WHERE kind = 3",
             &|error| matches!(error, AuditError::Unbalanced),
+        ),
+        // Money that never moved, and balances.
+        (
+            "UPDATE accounts SET debits_posted = debits_posted + 1, credits_posted = credits_posted + 1 \
+             WHERE kind = 3",
+            &|error| matches!(error, AuditError::Sums { .. }),
         ),
     ];
     for (sql, is_expected) in cases {

@@ -456,11 +456,23 @@ pub async fn a_payer_whose_payment_failed_settles_first(backend: &dyn Backend) {
         order(since(4, UnixMicros(failed_at.0 + 1))).await,
         SettleOrder::ResponseHead
     );
-    let other = Payment {
-        payer: 2,
-        ..since(5, START)
-    };
-    assert_eq!(order(other).await, SettleOrder::ResponseHead);
+    for other in [
+        Payment {
+            payer: 2,
+            ..since(5, START)
+        },
+        // Play money tells nothing about real money, and one tenant nothing about another.
+        Payment {
+            mode: Mode::Live,
+            ..since(6, START)
+        },
+        Payment {
+            tenant: 2,
+            ..since(7, START)
+        },
+    ] {
+        assert_eq!(order(other).await, SettleOrder::ResponseHead);
+    }
     suite.check().await;
 }
 

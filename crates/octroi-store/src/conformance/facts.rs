@@ -1,6 +1,6 @@
 //! What the chain tells (money rules 16–18 and 22).
 
-use octroi_claim::{PaymentState as P, Step, WorkState as W};
+use octroi_claim::{AdvanceError, PaymentState as P, Step, WorkState as W};
 use octroi_ledger::{AccountKind, Reason};
 
 use super::Backend;
@@ -16,10 +16,12 @@ pub async fn settled_payments_are_posted_once(backend: &dyn Backend) {
     }
     let claims: Vec<_> = claims.iter().collect();
     suite.broadcast(1, &claims).await;
-    for _ in 0..2 {
+    for is_new in [true, false] {
         for outcome in suite.include(1, &claims).await {
-            let FactOutcome::Applied(claim) = outcome else {
-                panic!("{outcome:?}")
+            let claim = match outcome {
+                FactOutcome::Applied(claim) if is_new => claim,
+                FactOutcome::Unchanged(claim) if !is_new => claim,
+                other => panic!("{other:?}"),
             };
             assert_eq!((claim.payment, claim.work), (P::Settled, W::Answered));
         }
@@ -83,7 +85,7 @@ pub async fn facts_are_taken_by_the_state_of_the_claim(backend: &dyn Backend) {
     let mut number = 0;
     for money in P::ALL {
         for work in W::ALL {
-            let facts = [Fact::Unknown, Fact::Failed, Fact::Vanished, Fact::NotSent];
+            let facts = [Fact::Unknown, Fact::Failed, Fact::Vanished];
             for fact in facts.into_iter().map(Some).chain([None]) {
                 number += 1;
                 let payer = u8::try_from(number % 251).unwrap();
@@ -100,7 +102,6 @@ pub async fn facts_are_taken_by_the_state_of_the_claim(backend: &dyn Backend) {
                     (Fact::Unknown, P::Broadcast | P::Unknown)
                     | (Fact::Vanished, P::Settled | P::Unknown) => P::Unknown,
                     (Fact::Failed, P::Broadcast | P::Unknown | P::Failed) => P::Failed,
-                    (Fact::NotSent, P::Claimed | P::Released) => P::Released,
                     _ => {
                         let outcome = suite.try_fact(&claim, fact).await;
                         assert_eq!(outcome, FactOutcome::Refused(Box::new(claim.clone())));
@@ -112,7 +113,8 @@ pub async fn facts_are_taken_by_the_state_of_the_claim(backend: &dyn Backend) {
                 assert_eq!(after.payment, expected, "{money:?} {work:?} {fact:?}");
                 assert_eq!(after.epoch, claim.epoch);
                 assert_eq!(suite.get(&claim).await, after);
-                assert_eq!(suite.fact(&claim, fact).await, after);
+                let again = suite.try_fact(&claim, fact).await;
+                assert_eq!(again, FactOutcome::Unchanged(Box::new(after)));
             }
         }
     }
@@ -132,7 +134,9 @@ pub async fn money_that_arrives_for_broken_work_becomes_a_credit(backend: &dyn B
         let claim = suite.bring(&payment, state, W::Broken).await.unwrap();
         let credit = refund_credit_id(claim.terms.id);
         for _ in 0..2 {
-            let [FactOutcome::Applied(claim)] = &suite.include(number, &[&claim]).await[..] else {
+            let [FactOutcome::Applied(claim) | FactOutcome::Unchanged(claim)] =
+                &suite.include(number, &[&claim]).await[..]
+            else {
                 panic!("the payment is on the chain")
             };
             assert_eq!((claim.payment, claim.work), (P::Settled, W::Broken));
@@ -259,6 +263,38 @@ pub async fn a_spent_credit_is_not_revoked(backend: &dyn Backend) {
         assert_eq!(suite.available(other).await, 500);
     }
     assert_eq!(suite.posted(AccountKind::SettlementLoss).await, (200, 0));
+    suite.check().await;
+}
+
+pub async fn a_delegated_payment_that_was_not_sent_is_withdrawn(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let payment = Payment::new(1);
+    let claim = suite.granted(&payment).await;
+    suite.advance(&claim, &[Step::Delegate, Step::Lose]).await;
+    for _ in 0..2 {
+        let withdrawn = suite.advance(&claim, &[Step::Withdraw]).await;
+        assert_eq!(
+            (withdrawn.payment, withdrawn.work),
+            (P::Released, W::Broken)
+        );
+    }
+    let events = suite.events(claim.terms.transaction).await;
+    assert_eq!(
+        events[1..],
+        [
+            EventKind::Broadcast,
+            EventKind::Unknown,
+            EventKind::Released
+        ]
+    );
+    assert_eq!(suite.store.claims_unknown(10).await.unwrap(), []);
+    // It may come again, and what was thought of it before is not believed any more.
+    let again = suite.granted(&payment.again(2)).await;
+    assert_eq!(again.epoch, 1);
+    let (key, late) = (claim.key(), vec![Step::Withdraw]);
+    let fenced = suite.store.claim_advance(key, 0, late, START).await;
+    assert_eq!(fenced, Ok(Err(AdvanceError::Fenced)));
+    assert_eq!(suite.state(&again).await, (P::Claimed, W::Executing));
     suite.check().await;
 }
 

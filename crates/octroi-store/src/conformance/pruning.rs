@@ -152,3 +152,18 @@ pub async fn days_with_unfinished_claims_are_kept(backend: &dyn Backend) {
     assert_eq!(suite.store.claims_prune(never).await.unwrap(), 2);
     suite.check().await;
 }
+
+pub async fn days_with_watched_claims_are_kept(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let never = day(100);
+    // Somebody else settled it, in a block that may still be replaced.
+    let claim = suite.granted(&payment(16, 16)).await;
+    suite.advance(&claim, &[Step::Delegate]).await;
+    let claim = suite.fact(&claim, settled(16, 0)).await;
+    let claim = suite.advance(&claim, &[Step::Deliver]).await;
+    assert_eq!(suite.store.claims_prune(never).await.unwrap(), 0);
+    let block = inclusion(16).block_hash;
+    suite.finish(&[(claim.key(), block)]).await;
+    assert_eq!(suite.store.claims_prune(never).await.unwrap(), 1);
+    suite.check().await;
+}

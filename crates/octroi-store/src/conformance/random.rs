@@ -46,6 +46,7 @@ enum Call {
     },
     Facts(Vec<(u8, Fact)>),
     Final(Vec<u8>),
+    ClaimsFinal(Vec<(u8, u8)>),
     Vanish {
         number: u8,
     },
@@ -97,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Execute),
         4 => Just(Step::Answer),
         2 => Just(Step::Delegate),
+        1 => Just(Step::Withdraw),
         1 => Just(Step::Lose),
         1 => Just(Step::Release),
         5 => Just(Step::Deliver),
@@ -117,7 +119,6 @@ fn fact() -> impl Strategy<Value = Fact> {
         1 => Just(Fact::Unknown),
         2 => Just(Fact::Failed),
         2 => Just(Fact::Vanished),
-        1 => Just(Fact::NotSent),
     ]
 }
 
@@ -141,6 +142,7 @@ fn call() -> impl Strategy<Value = Call> {
         4 => (number(), facts()).prop_map(|(number, facts)| Call::Include { number, facts }),
         4 => facts().prop_map(Call::Facts),
         1 => vec(number(), 0..3).prop_map(Call::Final),
+        1 => vec((claim(), number()), 0..3).prop_map(Call::ClaimsFinal),
         2 => number().prop_map(|number| Call::Vanish { number }),
         2 => (1..4_u8, 0..4_u8).prop_map(|(node, limit)| Call::Recover { node, limit }),
         1 => (0..5_u8).prop_map(|days| Call::Prune { days }),
@@ -244,6 +246,15 @@ impl Driver<'_> {
             .collect()
     }
 
+    /// Claims, each with the block that settlement would be in.
+    fn blocks(&self, claims: &[(u8, u8)]) -> Vec<(ClaimKey, B256)> {
+        let block = |number: u8| inclusion(u32::from(number)).block_hash;
+        claims
+            .iter()
+            .map(|(claim, number)| (self.claim(*claim, false).0, block(*number)))
+            .collect()
+    }
+
     /// Makes the call: the answer as text, and the claim that it asked for.
     async fn make(&self, store: &dyn Store, call: &Call) -> (String, Option<ClaimKey>) {
         let now = at(i64::from(self.step) * 1_000);
@@ -273,17 +284,8 @@ impl Driver<'_> {
                 stale,
                 claims,
             } => {
-                let new = NewSettlement {
-                    id: id(number),
-                    chain: CHAIN,
-                    wallet: wallet(*from),
-                    nonce: u64::from(*nonce),
-                    attempt: attempt(u32::from(*number)),
-                    claims: claims
-                        .iter()
-                        .map(|claim| self.claim(*claim, *stale))
-                        .collect(),
-                };
+                let claims = claims.iter().map(|claim| self.claim(*claim, *stale));
+                let new = opening(*number, *from, *nonce, claims.collect());
                 format!("{:?}", store.settlement_open(new).await)
             }
             Call::Attempt {
@@ -306,6 +308,10 @@ impl Driver<'_> {
             Call::Final(numbers) => {
                 let ids = numbers.iter().map(id).collect();
                 format!("{:?}", store.settlements_final(ids).await)
+            }
+            Call::ClaimsFinal(claims) => {
+                let claims = self.blocks(claims);
+                format!("{:?}", store.claims_final(CHAIN, claims).await)
             }
             Call::Vanish { number } => {
                 format!("{:?}", store.settlement_vanished(id(number), now).await)
@@ -354,6 +360,17 @@ impl Driver<'_> {
     }
 }
 
+fn opening(number: u8, from: u8, nonce: u8, claims: Vec<(ClaimKey, u32)>) -> NewSettlement {
+    NewSettlement {
+        id: settlement_id(u32::from(number)),
+        chain: CHAIN,
+        wallet: wallet(from),
+        nonce: u64::from(nonce),
+        attempt: attempt(u32::from(number)),
+        claims,
+    }
+}
+
 /// All that is stored, as text.
 pub(super) async fn dump(store: &dyn Store, keys: &[ClaimKey]) -> String {
     let mut lines = Vec::new();
@@ -376,6 +393,7 @@ pub(super) async fn dump(store: &dyn Store, keys: &[ClaimKey]) -> String {
     }
     lines.push(format!("{:?}", store.claims_unknown(1_000).await));
     for chain in [CHAIN, ChainId(1)] {
+        lines.push(format!("{:?}", store.claims_watched(chain).await));
         for settlement in store.settlements_unfinished(chain).await.unwrap() {
             let raw_tx: Vec<_> = settlement
                 .attempts

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use octroi_claim::{PaymentState as P, Step, WorkState as W};
+use octroi_claim::{Claim, PaymentState as P, Step, WorkState as W};
 use octroi_types::ChainId;
 
 use super::Backend;
@@ -271,6 +271,57 @@ pub async fn a_replaced_block_opens_its_settlement_again(backend: &dyn Backend) 
     suite.include(1, &[&first, &second]).await;
     assert_eq!(suite.state(&first).await, (P::Settled, W::Delivered));
     assert_eq!(suite.store.claims_unknown(10).await.unwrap(), []);
+    suite.check().await;
+}
+
+pub async fn a_claim_that_somebody_else_settled_is_watched_by_itself(backend: &dyn Backend) {
+    let mut suite = Suite::open(backend).await;
+    let [first, second, third] = [1, 2, 3].map(Payment::new);
+    let first = suite.granted(&first).await;
+    let second = suite.granted(&second).await;
+    let third = suite.granted(&third).await;
+    suite.broadcast(1, &[&first, &second]).await;
+    suite.advance(&third, &[Step::Delegate]).await;
+    // What the settlement settled is watched with it; what another transaction did, is not.
+    let facts = vec![(first.key(), settled(1, 0)), (second.key(), settled(50, 1))];
+    let outcomes = suite
+        .store
+        .settlement_included(settlement_id(1), inclusion(1), facts, START);
+    assert_eq!(outcomes.await.unwrap().len(), 2);
+    suite.fact(&third, settled(51, 2)).await;
+    // A claim that takes no such fact is not watched for it.
+    let released = suite.granted(&Payment::new(4)).await;
+    let released = suite.advance(&released, &[Step::Release]).await;
+    suite.try_fact(&released, settled(52, 3)).await;
+    suite.store = backend.reopen().await;
+    let watched = [
+        (suite.get(&second).await, inclusion(50)),
+        (suite.get(&third).await, inclusion(51)),
+    ];
+    assert_eq!(suite.watched().await, watched);
+    let elsewhere = suite.store.claims_watched(ChainId(1)).await.unwrap();
+    assert_eq!(elsewhere, []);
+
+    // Seen in another block, it is watched there, and the first block says no more about it.
+    suite.fact(&second, settled(53, 1)).await;
+    let finished = |claim: &Claim, block: u32| (claim.key(), inclusion(block).block_hash);
+    let not_watched = [
+        finished(&second, 50),
+        finished(&first, 1),
+        finished(&released, 52),
+    ];
+    suite.finish(&not_watched).await;
+    let watched = [
+        (suite.get(&second).await, inclusion(53)),
+        (suite.get(&third).await, inclusion(51)),
+    ];
+    assert_eq!(suite.watched().await, watched);
+    // It ends when the claim vanishes, or when its block is final.
+    suite.fact(&third, Fact::Vanished).await;
+    assert_eq!(suite.watched().await, watched[..1]);
+    suite.finish(&[finished(&second, 53)]).await;
+    assert_eq!(suite.watched().await, []);
+    assert_eq!(suite.state(&second).await, (P::Settled, W::Answered));
     suite.check().await;
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use octroi_claim::{Claim, NodeId, PaymentState, RefusedClaim, Step, WorkState};
+use octroi_claim::{Claim, ClaimKey, NodeId, PaymentState, RefusedClaim, Step, WorkState};
 use octroi_ledger::{Account, AccountKind, Transfer};
 use octroi_types::{
-    Address, Amount, ChainId, CreditId, Redacted, SettlementId, TransactionId, UnixMicros,
+    Address, Amount, B256, ChainId, CreditId, Redacted, SettlementId, TransactionId, UnixMicros,
 };
 
 use super::payment::{Payment, START, hash, id_at};
@@ -206,10 +206,10 @@ impl Suite {
         })
     }
 
-    /// Applies a fact that the claim must take.
+    /// Applies a fact that the claim must take, or has taken.
     pub async fn fact(&self, claim: &Claim, fact: Fact) -> Claim {
         match self.try_fact(claim, fact).await {
-            FactOutcome::Applied(claim) => *claim,
+            FactOutcome::Applied(claim) | FactOutcome::Unchanged(claim) => *claim,
             other => panic!("{other:?}"),
         }
     }
@@ -265,6 +265,17 @@ impl Suite {
             sum(|account| account.debits.posted),
             sum(|account| account.credits.posted),
         )
+    }
+
+    /// The claims that are watched by themselves.
+    pub async fn watched(&self) -> Vec<(Claim, Inclusion)> {
+        self.store.claims_watched(CHAIN).await.unwrap()
+    }
+
+    /// These blocks are final, for these claims.
+    pub async fn finish(&self, claims: &[(ClaimKey, B256)]) {
+        let finished = self.store.claims_final(CHAIN, claims.to_vec()).await;
+        finished.unwrap();
     }
 
     /// The settlement of a number that is not final.

@@ -1,5 +1,6 @@
 //! The tables, and what each call does to them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use octroi_claim::{
@@ -15,7 +16,7 @@ use crate::claim::{ClaimOutcome, ClaimRequest};
 use crate::credit::Credit;
 use crate::error::StoreError;
 use crate::event::{Event, EventKind};
-use crate::plan::{self, Carried, Change, CreditChange, Known, Learned};
+use crate::plan::{self, Carried, Change, CreditChange, Known, Learned, Watch};
 use crate::settlement::{
     Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
 };
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) settlements: BTreeMap<SettlementId, Settlement>,
     /// Which claim each log settled: (chain, block, index of the log in the block).
     proofs: HashMap<(ChainId, B256, u64), ClaimId>,
+    /// Where claims were seen that are watched on their own.
+    watched: BTreeMap<(ChainId, ClaimKey), Inclusion>,
     pub(super) books: MemoryBooks,
     transfers: Vec<Transfer>,
 }
@@ -93,7 +96,7 @@ impl State {
             balance: request.payer_balance,
             open: self.open_sum(new),
             failed_lately: self.transactions.values().any(|row| {
-                row.payer == new.payer
+                (row.tenant, row.mode, row.payer) == (new.tenant, new.mode, new.payer)
                     && row.payment == PaymentState::Failed
                     && row.updated_at >= request.failed_since
             }),
@@ -198,6 +201,7 @@ impl State {
             .filter(|claim| octroi_claim::recover(claim) != Recovery::Nothing)
             .map(|claim| claim.key().day())
             .chain(watched.flat_map(|row| row.claims.iter().map(ClaimKey::day)))
+            .chain(self.watched.keys().map(|(_, key)| key.day()))
             .collect();
         let count = self.claims.len();
         self.claims.retain(|_, claim| {
@@ -270,11 +274,16 @@ impl State {
         now: UnixMicros,
     ) -> Result<Vec<FactOutcome>, StoreError> {
         let settlement = self.settlement(id)?;
-        if settlement.state != SettlementState::Final {
+        let is_watched = settlement.state != SettlementState::Final;
+        if is_watched {
             settlement.state = SettlementState::Included;
             settlement.inclusion = Some(inclusion);
         }
-        self.facts_apply(facts, now)
+        let tx_hash = is_watched.then_some(inclusion.tx_hash);
+        facts
+            .iter()
+            .map(|(key, fact)| self.fact_apply(*key, fact, tx_hash, now))
+            .collect()
     }
 
     pub(super) fn facts_apply(
@@ -284,14 +293,16 @@ impl State {
     ) -> Result<Vec<FactOutcome>, StoreError> {
         facts
             .iter()
-            .map(|(key, fact)| self.fact_apply(*key, fact, now))
+            .map(|(key, fact)| self.fact_apply(*key, fact, None, now))
             .collect()
     }
 
+    /// `settlement` is the transaction of the settlement that the fact came with.
     fn fact_apply(
         &mut self,
         key: ClaimKey,
         fact: &Fact,
+        settlement: Option<B256>,
         now: UnixMicros,
     ) -> Result<FactOutcome, StoreError> {
         let Some(claim) = self.claim(key).cloned() else {
@@ -312,6 +323,16 @@ impl State {
                 self.apply(change, now)?;
                 if let Some(log) = log {
                     self.proofs.insert(log, claim.terms.id);
+                }
+                let watched = (claim.terms.chain, key);
+                match plan::watch(fact, settlement) {
+                    Some(Watch::Begin(inclusion)) => {
+                        self.watched.insert(watched, inclusion);
+                    }
+                    Some(Watch::End) => {
+                        self.watched.remove(&watched);
+                    }
+                    None => {}
                 }
             }
             Learned::LogTaken { change, .. } => self.apply(change, now)?,
@@ -349,10 +370,27 @@ impl State {
                 .claim(*key)
                 .is_some_and(|claim| plan::is_settled_by(claim, &settlement))
             {
-                self.fact_apply(*key, &Fact::Vanished, now)?;
+                self.fact_apply(*key, &Fact::Vanished, None, now)?;
             }
         }
         Ok(())
+    }
+
+    pub(super) fn claims_watched(&self, chain: ChainId) -> Vec<(Claim, Inclusion)> {
+        let of_chain = self.watched.iter().filter(|((of, _), _)| *of == chain);
+        of_chain
+            .filter_map(|((_, key), inclusion)| Some((self.claim(*key)?.clone(), *inclusion)))
+            .collect()
+    }
+
+    pub(super) fn claims_final(&mut self, chain: ChainId, claims: &[(ClaimKey, B256)]) {
+        for (key, block_hash) in claims {
+            if let Entry::Occupied(watched) = self.watched.entry((chain, *key))
+                && watched.get().block_hash == *block_hash
+            {
+                watched.remove();
+            }
+        }
     }
 
     pub(super) fn transfers_of(&self, id: TransactionId) -> Vec<Transfer> {

@@ -41,6 +41,7 @@ fn take_by_owner(change: &mut Change, step: Step, now: UnixMicros) -> Result<(),
         Step::Execute
         | Step::Answer
         | Step::Delegate
+        | Step::Withdraw
         | Step::Lose
         | Step::Release
         | Step::Deliver

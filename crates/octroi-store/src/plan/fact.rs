@@ -40,6 +40,9 @@ impl Learned {
     #[must_use]
     pub fn outcome(&self, claim: &Claim) -> FactOutcome {
         match self {
+            Self::Applied(change) if change.is_empty() => {
+                FactOutcome::Unchanged(Box::new(claim.clone()))
+            }
             Self::Applied(change) => FactOutcome::Applied(Box::new(change.claim.clone())),
             Self::LogTaken { by, .. } => FactOutcome::LogTaken { by: *by },
             Self::Refused => FactOutcome::Refused(Box::new(claim.clone())),
@@ -88,7 +91,6 @@ pub fn learn(claim: &Claim, fact: &Fact, known: &Known, now: UnixMicros) -> Lear
         Fact::Unknown => change.take(Step::Lose, now),
         Fact::Failed => change.fail(known, now),
         Fact::Vanished => change.take(Step::Vanish, now),
-        Fact::NotSent => change.take(Step::Release, now),
     };
     match taken {
         Ok(()) => Learned::Applied(Box::new(change)),

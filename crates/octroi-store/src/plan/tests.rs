@@ -69,11 +69,12 @@ fn claims() -> impl Iterator<Item = Claim> {
     })
 }
 
-fn steps() -> [Step; 8] {
+fn steps() -> [Step; 9] {
     [
         Step::Execute,
         Step::Answer,
         Step::Delegate,
+        Step::Withdraw,
         Step::Lose,
         Step::Release,
         Step::Deliver,
@@ -84,18 +85,12 @@ fn steps() -> [Step; 8] {
     ]
 }
 
-fn facts() -> [Fact; 5] {
+fn facts() -> [Fact; 4] {
     let settled = Fact::Settled {
         inclusion: INCLUSION,
         log_index: 0,
     };
-    [
-        settled,
-        Fact::Unknown,
-        Fact::Failed,
-        Fact::Vanished,
-        Fact::NotSent,
-    ]
+    [settled, Fact::Unknown, Fact::Failed, Fact::Vanished]
 }
 
 /// Every change that anything leads to, with the claim before.
