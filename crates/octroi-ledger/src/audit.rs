@@ -1,10 +1,11 @@
-//! Whether the books balance (money rule 26).
+//! Whether the books balance (money rule 26), and whether accounts say what their transfers say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use octroi_types::{Asset, Mode};
+use octroi_types::{AccountId, Amount, Asset, Mode, TransferId};
 
 use crate::account::Account;
+use crate::transfer::{Transfer, TransferKind};
 
 /// Sums over many accounts. Wider than one account's sums, so that adding cannot overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,9 +49,61 @@ pub fn trial_balance<'a>(
     balance
 }
 
+/// The sums of accounts, counted again from all transfers in the order in which they were made.
+#[derive(Debug, Default)]
+pub struct Recount {
+    accounts: HashMap<AccountId, Totals>,
+    /// Holds that nothing resolved so far.
+    holds: HashMap<TransferId, Amount>,
+}
+
+impl Recount {
+    /// Counts one more transfer. A resolution of a hold that is not there counts for nothing, which
+    /// shows in its accounts.
+    pub fn count(&mut self, transfer: &Transfer) {
+        let units = |amount: Amount| u128::from(amount.units());
+        let (mut posted, mut held, mut released) = (0, 0, 0);
+        match transfer.kind {
+            TransferKind::Post => posted = units(transfer.amount),
+            TransferKind::Hold { .. } => {
+                held = units(transfer.amount);
+                self.holds.insert(transfer.id, transfer.amount);
+            }
+            TransferKind::Capture { hold } => {
+                posted = units(transfer.amount);
+                released = self.holds.remove(&hold).map_or(0, units);
+            }
+            TransferKind::Void { hold } | TransferKind::Expire { hold } => {
+                released = self.holds.remove(&hold).map_or(0, units);
+            }
+        }
+        let move_pending = |pending: u128| pending.saturating_add(held).saturating_sub(released);
+        let debited = self.accounts.entry(transfer.debit).or_default();
+        debited.debits_posted = debited.debits_posted.saturating_add(posted);
+        debited.debits_pending = move_pending(debited.debits_pending);
+        let credited = self.accounts.entry(transfer.credit).or_default();
+        credited.credits_posted = credited.credits_posted.saturating_add(posted);
+        credited.credits_pending = move_pending(credited.credits_pending);
+    }
+
+    /// Whether an account says the same.
+    #[must_use]
+    pub fn agrees(&self, account: &Account) -> bool {
+        let counted = self.accounts.get(&account.id).copied();
+        let said = |amount: Amount| u128::from(amount.units());
+        counted.unwrap_or_default()
+            == Totals {
+                debits_posted: said(account.debits.posted),
+                credits_posted: said(account.credits.posted),
+                debits_pending: said(account.debits.pending),
+                credits_pending: said(account.credits.pending),
+            }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use octroi_types::{AccountId, Amount, TenantId, UnixMicros};
+    use octroi_types::{TenantId, UnixMicros};
 
     use super::*;
     use crate::account::{AccountKind, Ledger, NewAccount, Sums};

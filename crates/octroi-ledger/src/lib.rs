@@ -1,4 +1,4 @@
-//! The books: a double-entry state machine (money rules 1–3 and 22–32).
+//! The books: a double-entry state machine (docs/money.md, rules 1–3 and 22–32).
 //!
 //! Callers make whole [`Intent`]s: one or more linked transfers that happen together or not at
 //! all, with ids they chose, so that a retry is harmless. [`decide`] reads the [`Books`] and says
@@ -39,7 +39,7 @@ mod refusal;
 mod transfer;
 
 pub use account::{Account, AccountKind, AccountLimit, Ledger, NewAccount, Sums};
-pub use audit::{Totals, trial_balance};
+pub use audit::{Recount, Totals, trial_balance};
 pub use batch::Batch;
 pub use books::{Books, Corruption, LedgerError, Record};
 pub use chain::{BatchRows, ChainFault, LaneId, Seal, checkpoint, verify};
