@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use octroi_chain::{Chain, Level, SettleJob, SettleOutcome};
-use octroi_claim::{AdvanceError, Claim, PaymentState, SettleOrder, Step};
-use octroi_store::Credit;
-use octroi_telemetry::chain as causes;
+use octroi_chain::{Chain, Included, Level, SettleJob, SettleOutcome};
+use octroi_claim::{AdvanceError, Claim, PaymentState, SettleOrder, Step, WorkState};
+use octroi_telemetry::{chain as causes, metrics};
 use octroi_types::{
     Address, Amount, B256, ChainId, CreditId, ErrorCode, TransactionId, UnixMicros,
 };
@@ -25,7 +24,12 @@ pub struct Grant {
     checked: Checked,
     level: Level,
     break_rule: BreakRule,
+    /// Where it was settled, if it is not sure enough.
+    unsure: Option<Included>,
+    /// Somebody has written its end, or will.
     finished: bool,
+    /// Another node took the claim over and writes its end.
+    fenced: bool,
 }
 
 /// Proof that an answer was paid for.
@@ -59,8 +63,27 @@ pub enum SettleFailure {
     },
     /// It was not sent, and will not be: 503, the same payment may come again.
     Unavailable(ErrorCode),
+    /// It is settled, but not as surely yet as the route asks for: 503. What it paid for becomes a
+    /// credit [when it is](Grant::give_up_when_sure).
+    TooEarly {
+        /// The chain transaction that settled it.
+        tx_hash: Option<B256>,
+    },
     /// Another node took the claim over.
     Fenced,
+}
+
+/// What became of the money of a grant that was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenUp {
+    /// Nothing was charged, and nothing will be: the payment was not sent or can never settle, or a
+    /// credit was to pay and is available again.
+    Uncharged,
+    /// The payment had settled, and its payer has this credit in return.
+    Credited(CreditId),
+    /// Whether the payment settles is not known yet, or could not be written down. What it moves
+    /// becomes a credit of its payer.
+    Open,
 }
 
 impl Grant {
@@ -72,7 +95,9 @@ impl Grant {
             checked,
             level,
             break_rule,
+            unsure: None,
             finished: false,
+            fenced: false,
         }
     }
 
@@ -105,7 +130,12 @@ impl Grant {
     /// [`SettleFailure`]; the answer must not be given.
     pub async fn answered(&mut self) -> Result<Receipt, SettleFailure> {
         if self.claim.payment == PaymentState::Claimed {
-            self.settle().await?;
+            let settled = self.settle().await;
+            if matches!(settled, Ok(()) | Err(SettleFailure::Pending { .. })) {
+                // It was sent, and that step says that the head arrived.
+                metrics::claim_work_moved(WorkState::Answered);
+            }
+            settled?;
         } else {
             self.step(vec![Step::Answer]).await?;
         }
@@ -164,10 +194,7 @@ impl Grant {
                     | PaymentState::Released => Err(SettleFailure::Refused(reason)),
                 }
             }
-            Ok(SettleOutcome::Fenced) => {
-                self.finished = true;
-                Err(SettleFailure::Fenced)
-            }
+            Ok(SettleOutcome::Fenced) => Err(self.lost()),
             Ok(SettleOutcome::Pending { tx_hash }) => self.give_up_waiting(tx_hash).await,
             Err(_) => self.give_up_waiting(None).await,
         }
@@ -177,7 +204,7 @@ impl Grant {
     async fn reach_level(
         &mut self,
         chain: &Chain,
-        settlement: octroi_chain::Included,
+        settlement: Included,
         deadline: Instant,
     ) -> Result<(), SettleFailure> {
         if self.level == Level::Included {
@@ -186,7 +213,8 @@ impl Grant {
         if chain.wait_level(settlement, self.level, deadline).await {
             return Ok(());
         }
-        Err(SettleFailure::Pending {
+        self.unsure = Some(settlement);
+        Err(SettleFailure::TooEarly {
             tx_hash: self.claim.tx_hash,
         })
     }
@@ -218,12 +246,14 @@ impl Grant {
                 *self.claim = claim;
                 Ok(())
             }
-            Ok(_) => {
-                self.finished = true;
-                Err(SettleFailure::Fenced)
-            }
+            Ok(_) => Err(self.lost()),
             Err(error) => Err(store_failed(&error)),
         }
+    }
+
+    const fn lost(&mut self) -> SettleFailure {
+        (self.finished, self.fenced) = (true, true);
+        SettleFailure::Fenced
     }
 
     async fn step(&mut self, steps: Vec<Step>) -> Result<(), SettleFailure> {
@@ -268,16 +298,43 @@ impl Grant {
         }
     }
 
-    /// No answer was given. Nothing is charged: what was not sent is released, what was settled
-    /// becomes a refund credit, which is returned.
-    pub async fn give_up(mut self) -> Option<Credit> {
+    /// No answer was given. Nothing is charged: what was not sent is released, and what was settled
+    /// becomes a refund credit.
+    pub async fn give_up(mut self) -> GivenUp {
         if self.finished {
-            return None;
+            return if self.fenced {
+                GivenUp::Open
+            } else {
+                GivenUp::Uncharged
+            };
         }
         self.finished = true;
         let (inner, claim) = (Arc::clone(&self.inner), self.claim.clone());
-        let claim = end(&inner, *claim, End::GivenUp).await?;
-        inner.store.credit_get(claim.credit?).await.ok().flatten()
+        match end(&inner, *claim, End::GivenUp).await {
+            Some(claim) => GivenUp::of(&claim),
+            None => GivenUp::Open,
+        }
+    }
+
+    /// Gives up after [`SettleFailure::TooEarly`]: the credit comes when the settlement is as sure as the
+    /// route asks for, so that nothing is bought with less. A gate that stops waits no longer.
+    pub async fn give_up_when_sure(mut self) {
+        const LOOK: Duration = Duration::from_secs(1);
+        let chain = self.inner.chains.get(&self.claim.terms.chain).cloned();
+        if let (Some(chain), Some(settlement)) = (chain, self.unsure) {
+            while !self.inner.tasks.is_closed()
+                && !chain
+                    .wait_level(settlement, self.level, Instant::now() + LOOK)
+                    .await
+            {
+                // A settlement that vanished is of unknown fate, and no longer waited for here.
+                let known = self.reload().await;
+                if known.is_err() || self.claim.payment != PaymentState::Settled {
+                    break;
+                }
+            }
+        }
+        self.give_up().await;
     }
 
     fn finish(&self, end_kind: End) {
@@ -292,6 +349,23 @@ impl Drop for Grant {
     fn drop(&mut self) {
         if !self.finished {
             self.finish(End::GivenUp);
+        }
+    }
+}
+
+impl GivenUp {
+    fn of(claim: &Claim) -> Self {
+        match (claim.payment, claim.credit) {
+            (PaymentState::Settled, Some(credit)) => Self::Credited(credit),
+            (PaymentState::Released | PaymentState::Failed, _) => Self::Uncharged,
+            (
+                PaymentState::Claimed
+                | PaymentState::Broadcast
+                | PaymentState::Settled
+                | PaymentState::Unknown
+                | PaymentState::Covered,
+                _,
+            ) => Self::Open,
         }
     }
 }

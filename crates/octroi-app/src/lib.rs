@@ -5,17 +5,21 @@
 //! proxy asks [`Payments::admit`] for a [`Grant`] and tells the grant what became of the origin's
 //! work; the grant keeps the books straight even if it is dropped half-way.
 
+mod counted;
 mod deal;
 mod facilitator;
 mod grant;
 mod measure;
 mod payments;
 mod refusal;
+mod underway;
 mod upkeep;
 
+pub use counted::CountedStore;
 pub use deal::{BreakRule, Deal};
 pub use facilitator::{FacilitatorDesk, SupportedAsset};
-pub use grant::{Grant, Receipt, SettleFailure};
+pub use grant::{GivenUp, Grant, Receipt, SettleFailure};
 pub use payments::{Checked, Payments, PaymentsOptions, Purchase};
 pub use refusal::Refusal;
+pub use underway::{Underway, Waiting};
 pub use upkeep::{Upkeep, UpkeepOptions};

@@ -9,7 +9,9 @@ use octroi_claim::{Binding, ClaimKey, NewClaim, NodeId, RefusedClaim, SecretHash
 use octroi_store::{ClaimOutcome, ClaimRequest, NewTransaction, Store, StoreError};
 use octroi_telemetry::chain as causes;
 use octroi_telemetry::metrics::NetworkMetrics;
-use octroi_types::{Amount, ChainId, ClaimId, ErrorCode, RequestId, TransactionId, UnixMicros};
+use octroi_types::{
+    Address, Amount, ChainId, ClaimId, ErrorCode, RequestId, TransactionId, UnixMicros,
+};
 use octroi_x402::{CheckedAuthorization, Payment, Reason, Terms, Version, WindowRules};
 use tokio_util::task::TaskTracker;
 use tracing::error;
@@ -18,6 +20,10 @@ use crate::deal::Deal;
 use crate::grant::Grant;
 use crate::measure::label;
 use crate::refusal::Refusal;
+use crate::underway::{LeftRequests, Underway, Waiting};
+
+/// How often the fate of an earlier payment is looked at.
+const FATE_POLL: Duration = Duration::from_millis(100);
 
 /// Times that every admission needs.
 #[derive(Debug, Clone)]
@@ -62,6 +68,22 @@ pub struct Checked {
     balance: Amount,
 }
 
+impl Checked {
+    /// The claim that the payment makes.
+    fn key(&self) -> ClaimKey {
+        ClaimKey {
+            identity: self.authorization.identity(&self.terms.token),
+            valid_before: self.authorization.valid_before,
+        }
+    }
+
+    /// Who pays.
+    #[must_use]
+    pub const fn payer(&self) -> Address {
+        self.authorization.payer
+    }
+}
+
 /// The request that a payment is to buy.
 #[derive(Debug, Clone)]
 pub struct Purchase {
@@ -88,6 +110,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) chains: HashMap<ChainId, Chain>,
     metrics: HashMap<ChainId, Arc<NetworkMetrics>>,
+    left: Arc<LeftRequests>,
     /// Runs what must be finished after a grant was dropped; shutdown waits for it.
     pub(crate) tasks: TaskTracker,
 }
@@ -111,6 +134,7 @@ impl Payments {
                 store,
                 chains,
                 metrics,
+                left: Arc::default(),
                 tasks,
             }),
         }
@@ -155,6 +179,13 @@ impl Payments {
             authorization,
             balance,
         })
+    }
+
+    /// Begins to work for a request. A client that leaves before its answer and comes again with a new
+    /// payment waits for what becomes of this one.
+    pub fn begin(&self, checked: &Checked, purchase: &Purchase) -> (Waiting, Underway) {
+        let asked = (checked.payer(), purchase.binding);
+        self.inner.left.begin(asked, checked.key())
     }
 
     /// Claims a checked payment for one request. After `Ok` the claim is durable and the origin
@@ -259,6 +290,7 @@ impl Payments {
         &self,
         request: ClaimRequest,
     ) -> Result<Box<octroi_claim::Claim>, Refusal> {
+        self.wait_for_left(&request.claim).await?;
         let mut waited_for = None;
         loop {
             match self
@@ -280,8 +312,21 @@ impl Payments {
         }
     }
 
+    /// The client may have left an earlier request of the same kind, which is still worked for.
+    async fn wait_for_left(&self, new: &NewClaim) -> Result<(), Refusal> {
+        let asked = (new.payer, new.binding);
+        let deadline = tokio::time::Instant::now() + self.inner.options.earlier_wait;
+        while let Some(earlier) = self.inner.left.earlier(asked) {
+            if tokio::time::Instant::now() >= deadline {
+                let refused = RefusedClaim::AwaitEarlier { earlier };
+                return Err(Refusal::Claim(refused));
+            }
+            tokio::time::sleep(FATE_POLL).await;
+        }
+        Ok(())
+    }
+
     async fn wait_for_fate(&self, earlier: ClaimKey) -> Result<(), Refusal> {
-        const POLL: Duration = Duration::from_millis(100);
         let deadline = tokio::time::Instant::now() + self.inner.options.earlier_wait;
         while tokio::time::Instant::now() < deadline {
             let claim = self
@@ -295,7 +340,7 @@ impl Payments {
             if !open {
                 return Ok(());
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(FATE_POLL).await;
         }
         Ok(())
     }

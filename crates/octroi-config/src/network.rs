@@ -25,7 +25,7 @@ pub struct NetworkConfig {
     pub block_time: Duration,
     /// How sure a settlement must be, for routes that do not say.
     pub settle_level: SettleLevel,
-    /// Blocks that make final, for chains without finality tags.
+    /// Blocks on top of a block that make it final; `None` leaves it to the node's tags.
     pub final_confirmations: Option<u64>,
     /// Who settles.
     pub settlement: Settlement,
@@ -42,9 +42,9 @@ pub struct NetworkConfig {
 pub enum SettleLevel {
     /// In a block.
     Included,
-    /// In a block that the chain calls safe.
+    /// In a block that is unlikely to be replaced.
     Safe,
-    /// In a block that the chain calls final.
+    /// In a block that cannot be replaced.
     Final,
 }
 

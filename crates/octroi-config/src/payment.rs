@@ -39,7 +39,7 @@ pub struct PaywallConfig {
     pub order: SettleOrder,
     /// How sure the settlement must be before the answer goes out.
     pub level: SettleLevel,
-    /// How long a signed payment stays valid, and the price in force.
+    /// How long a signed payment stays valid.
     pub max_timeout_seconds: u32,
     /// Whether the origin may be called again for a request that was paid and not delivered.
     pub idempotent: bool,

@@ -65,21 +65,21 @@ pub struct LimitsConfig {
     pub handshake_timeout: Duration,
     /// From the first byte of a request head to its last.
     pub header_read_timeout: Duration,
+    /// How long a client may pause within a request body.
+    pub body_read_timeout: Duration,
     /// From an answer to the next request.
     pub idle_timeout: Duration,
     /// How long a client may leave an answer unread.
     pub stalled_timeout: Duration,
 }
 
-/// A certificate and its key, in PEM files that could be read.
+/// A certificate and its key, in PEM files that could be read. It is shown for the names inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateConfig {
     /// Chain, leaf first.
     pub cert_file: PathBuf,
     /// Private key.
     pub key_file: PathBuf,
-    /// Names it is shown for; empty for those inside it.
-    pub hosts: Vec<String>,
 }
 
 /// Certificates from an ACME authority.
@@ -167,7 +167,7 @@ fn parse_network(text: &str) -> Result<IpNet, &'static str> {
     }
 }
 
-/// Plain HTTP is for loopback and for gates behind a proxy (identifiers, "Transport").
+/// Plain HTTP is for loopback and for gates behind a proxy (docs/operating.md).
 fn check_transport(check: &mut Check<'_>, table: &Table, has_tls: bool, proxies: &[IpNet]) {
     let keys = ["listen", "management_listen"];
     for key in keys {
@@ -291,6 +291,7 @@ fn read_limits(check: &Check<'_>, table: &Table) -> LimitsConfig {
         body_buffer_bytes: check.size(table, "body_buffer_bytes"),
         handshake_timeout: check.millis(table, "handshake_timeout_ms"),
         header_read_timeout: check.millis(table, "header_read_timeout_ms"),
+        body_read_timeout: check.millis(table, "body_read_timeout_ms"),
         idle_timeout: check.millis(table, "idle_timeout_ms"),
         stalled_timeout: check.millis(table, "stalled_timeout_ms"),
     }
@@ -299,11 +300,9 @@ fn read_limits(check: &Check<'_>, table: &Table) -> LimitsConfig {
 fn read_certificate(check: &mut Check<'_>, table: &Table) -> Option<CertificateConfig> {
     let cert_file = check.readable_file(table, "cert_file");
     let key_file = check.readable_file(table, "key_file");
-    let hosts = check.parse_all(table, "hosts", parse_host_name);
     Some(CertificateConfig {
         cert_file: cert_file?,
         key_file: key_file?,
-        hosts,
     })
 }
 

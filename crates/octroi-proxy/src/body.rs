@@ -7,11 +7,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 pub use octroi_egress::BoxError;
 use octroi_egress::EgressBody;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+
+use crate::client_body::ClientBody;
+use crate::forward;
 
 /// A response body.
 pub enum GateBody {
@@ -49,7 +51,11 @@ impl Body for GateBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Origin(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Origin(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                let frame = frame.map(|frame| frame.map(forward::response_frame));
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
             Self::Paid(body) => body.poll_frame(cx),
             Self::Surface(body) => body.as_mut().poll_frame(cx),
         }
@@ -122,11 +128,11 @@ impl PaidSender {
 #[error("the body does not match its Content-Digest")]
 pub(crate) struct DigestMismatch;
 
-/// A body that must have a certain SHA-256. The last byte is held back until the digest is known
-/// to be right, so that an origin never sees a complete request with a wrong body.
+/// A body that must have a certain SHA-256. The newest part is held back until another one comes or the
+/// digest is known to be right, so that an origin never sees a complete request with a wrong body.
 pub(crate) struct VerifiedBody {
     prefix: Bytes,
-    rest: Option<Incoming>,
+    rest: Option<ClientBody>,
     held: Option<Bytes>,
     hasher: Sha256,
     expected: [u8; 32],
@@ -139,7 +145,7 @@ impl VerifiedBody {
     /// A body that begins with `prefix`, goes on with `rest` and must hash to `expected`.
     pub(crate) fn new(
         prefix: Bytes,
-        rest: Incoming,
+        rest: ClientBody,
         expected: [u8; 32],
     ) -> (Self, tokio::sync::oneshot::Receiver<DigestMismatch>) {
         let (mismatch, told) = tokio::sync::oneshot::channel();
@@ -207,7 +213,7 @@ impl Body for VerifiedBody {
                 }
                 Some(Err(error)) => {
                     self.done = true;
-                    return Poll::Ready(Some(Err(error.into())));
+                    return Poll::Ready(Some(Err(error)));
                 }
                 None => return Poll::Ready(self.finish()),
             }

@@ -1,5 +1,7 @@
 //! Reading a body so that a payment can be bound to it (money rule 8).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -7,13 +9,15 @@ use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use octroi_egress::RequestBody;
+use octroi_egress::{BoxError, RequestBody};
 use octroi_types::ErrorCode;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
 use crate::body::{DigestMismatch, VerifiedBody};
 use crate::catalogue::BodyBinding;
+use crate::client_body::{ClientBody, Stalled};
+use crate::respond::Problem;
 
 const CONTENT_DIGEST: &str = "content-digest";
 
@@ -29,68 +33,67 @@ pub(crate) struct BoundBody {
     pub(crate) copy: Option<Bytes>,
 }
 
-/// Why a body cannot be bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BodyRefused {
-    pub(crate) code: ErrorCode,
-    pub(crate) message: &'static str,
-}
-
-const DIGEST_REQUIRED: BodyRefused = BodyRefused {
+const DIGEST_REQUIRED: Problem = Problem {
     code: ErrorCode::DigestRequired,
     message: "A body this large must come with Content-Digest: sha-256=:…: (RFC 9530), so that \
               the payment can be bound to it.",
 };
-const DIGEST_MALFORMED: BodyRefused = BodyRefused {
+const DIGEST_MALFORMED: Problem = Problem {
     code: ErrorCode::BadRequest,
     message: "Content-Digest must hold one sha-256=:…: member with 32 bytes in base64 (RFC 9530).",
 };
-const DIGEST_MISMATCH: BodyRefused = BodyRefused {
+pub(crate) const DIGEST_MISMATCH: Problem = Problem {
     code: ErrorCode::DigestMismatch,
-    message: "The body does not match its Content-Digest. Nothing was charged.",
+    message: "The body does not match its Content-Digest.",
 };
-const BODY_BROKE_OFF: BodyRefused = BodyRefused {
+pub(crate) const BODY_BROKE_OFF: Problem = Problem {
     code: ErrorCode::BadRequest,
-    message: "The request body broke off. Nothing was charged.",
+    message: "The request body broke off.",
+};
+pub(crate) const BODY_STALLED: Problem = Problem {
+    code: ErrorCode::RequestTimeout,
+    message: "The rest of the request body did not come in time.",
+};
+pub(crate) const BODY_TOO_LARGE: Problem = Problem {
+    code: ErrorCode::BodyTooLarge,
+    message: "The request body is larger than this gate takes.",
 };
 
-/// How much of a body is read, and how large it may be.
+/// How much of a body is read, and how large and how slow it may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
     /// Bodies up to this are read and bound by their hash, in bytes.
     pub(crate) buffer_bytes: usize,
     /// Larger ones are refused, in bytes.
     pub(crate) bytes_max: u64,
+    /// How long the next part may take.
+    pub(crate) pause_max: Duration,
 }
 
-const BODY_TOO_LARGE: BodyRefused = BodyRefused {
-    code: ErrorCode::BodyTooLarge,
-    message: "The request body is larger than this gate takes. Nothing was charged.",
-};
-
-/// A body of unknown length may still turn out too large on its way.
-pub(crate) fn limited(incoming: Incoming, bytes_max: u64) -> Result<RequestBody, BodyRefused> {
-    if incoming.size_hint().lower() > bytes_max {
+/// A body of unknown length may still turn out too large on its way, and any may stall.
+pub(crate) fn limited(incoming: Incoming, limits: BodyLimits) -> Result<RequestBody, Problem> {
+    let body = ClientBody::new(incoming, limits.pause_max);
+    if body.size_hint().lower() > limits.bytes_max {
         return Err(BODY_TOO_LARGE);
     }
-    if incoming.size_hint().exact().is_some() {
-        return Ok(RequestBody::from(incoming));
+    if body.size_hint().exact().is_some() {
+        return Ok(RequestBody::stream(body));
     }
-    let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-    Ok(RequestBody::stream(Limited::new(incoming, bytes_max)))
+    let bytes_max = usize::try_from(limits.bytes_max).unwrap_or(usize::MAX);
+    Ok(RequestBody::stream(Limited::new(body, bytes_max)))
 }
 
 /// Reads up to `buffer_bytes` of a body. A body that ends within them is bound by its hash; a larger
 /// one by its announced digest, which is then checked while it streams.
 pub(crate) async fn bind(
     headers: &HeaderMap,
-    mut incoming: Incoming,
+    incoming: Incoming,
     binding: BodyBinding,
     limits: BodyLimits,
-) -> Result<BoundBody, BodyRefused> {
+) -> Result<BoundBody, Problem> {
     let announced = announced_digest(headers)?;
     if binding == BodyBinding::Head {
-        let body = limited(incoming, limits.bytes_max)?;
+        let body = limited(incoming, limits)?;
         return Ok(BoundBody {
             body,
             digest: None,
@@ -98,6 +101,7 @@ pub(crate) async fn bind(
             copy: None,
         });
     }
+    let mut incoming = ClientBody::new(incoming, limits.pause_max);
     let declared = incoming.size_hint().lower();
     if declared > limits.bytes_max {
         return Err(BODY_TOO_LARGE);
@@ -108,7 +112,7 @@ pub(crate) async fn bind(
     }
     let mut read = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|_| BODY_BROKE_OFF)?;
+        let frame = frame.map_err(|error| broke_off(&error))?;
         // Trailers of a bound body are dropped: they are outside the digest.
         let Ok(data) = frame.into_data() else {
             continue;
@@ -137,10 +141,10 @@ pub(crate) async fn bind(
 
 fn streamed(
     prefix: Bytes,
-    rest: Incoming,
+    rest: ClientBody,
     announced: Option<[u8; 32]>,
     bytes_max: u64,
-) -> Result<BoundBody, BodyRefused> {
+) -> Result<BoundBody, Problem> {
     let digest = announced.ok_or(DIGEST_REQUIRED)?;
     let (body, mismatch) = VerifiedBody::new(prefix, rest, digest);
     let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
@@ -152,13 +156,16 @@ fn streamed(
     })
 }
 
-/// The answer to a body that was not what its digest announced.
-pub(crate) const fn mismatch_refusal() -> BodyRefused {
-    DIGEST_MISMATCH
+fn broke_off(error: &BoxError) -> Problem {
+    if error.is::<Stalled>() {
+        BODY_STALLED
+    } else {
+        BODY_BROKE_OFF
+    }
 }
 
 /// The `sha-256` member of `Content-Digest` (RFC 9530 §2). Other algorithms are left to the origin.
-fn announced_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, BodyRefused> {
+pub(crate) fn announced_digest(headers: &HeaderMap) -> Result<Option<[u8; 32]>, Problem> {
     let mut found = None;
     for value in headers.get_all(CONTENT_DIGEST) {
         let value = value.to_str().map_err(|_| DIGEST_MALFORMED)?;
@@ -186,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    fn digest_of(values: &[&'static str]) -> Result<Option<[u8; 32]>, BodyRefused> {
+    fn digest_of(values: &[&'static str]) -> Result<Option<[u8; 32]>, Problem> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(CONTENT_DIGEST, HeaderValue::from_static(value));

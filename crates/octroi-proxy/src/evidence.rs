@@ -11,7 +11,7 @@ pub(crate) enum Evidence {
     None,
     /// Something that cannot be read: answer with fresh terms and the reason.
     Undecodable(DecodeError),
-    /// More than one: refuse, charge nothing (identifiers, "Credentials").
+    /// More than one: refuse, charge nothing.
     Ambiguous,
     /// One payment.
     Payment(Box<Payment>),

@@ -7,21 +7,24 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use octroi_app::{Checked, Grant, Payments, Purchase, Refusal};
+use octroi_app::{
+    Checked, GivenUp, Grant, Payments, Purchase, Receipt, Refusal, SettleFailure, Underway,
+};
 use octroi_claim::RefusedClaim;
 use octroi_egress::{EgressBody, EgressError, RequestBody};
 use octroi_telemetry::chain;
 use octroi_telemetry::metrics::Outcome;
 use octroi_types::ErrorCode;
-use octroi_x402::Version;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::answers::{AnswerMemory, Recorder};
+use crate::answers::{AnswerMemory, Bought, Recorder};
 use crate::body::{BoxError, DigestMismatch, GateBody, PaidSender, paid_body};
-use crate::bound_body::{self, BoundBody};
+use crate::bound_body::{BoundBody, DIGEST_MISMATCH};
 use crate::forward::Ask;
+use crate::refused::Via;
+use crate::respond::Problem;
 use crate::sale::Sale;
 use crate::{caching, cors, forward, measure, refused, respond};
 
@@ -33,7 +36,8 @@ pub(crate) struct Exchange {
     pub(crate) answers: Arc<AnswerMemory>,
     pub(crate) sale: Sale,
     pub(crate) parts: Parts,
-    pub(crate) version: Version,
+    pub(crate) via: Via,
+    pub(crate) underway: Underway,
 }
 
 /// Where the head of an answer goes: to the client's connection, if it is still there.
@@ -47,7 +51,7 @@ impl Exchange {
         purchase: Purchase,
         head: Head,
     ) {
-        let has_secret = purchase.secret.is_some();
+        let bought = Bought::of(&checked, &purchase);
         let mut grant = match self
             .payments
             .claim(&self.sale.paywall.deal, checked, purchase)
@@ -62,39 +66,40 @@ impl Exchange {
         if grant.settles_first()
             && let Err(failure) = grant.settle_first().await
         {
-            let credit = grant.give_up().await;
-            let method = &self.parts.method;
-            let response =
-                refused::settlement(&self.sale, method, self.version, &failure, credit.as_ref());
-            send(head, response);
+            self.refuse_unsettled(grant, &failure, head).await;
             return;
         }
         match self.call_origin(body).await {
             Ok(answer) if answer.status() < StatusCode::BAD_REQUEST => {
-                self.charge(grant, answer, head, has_secret).await;
+                self.charge(grant, answer, head, bought).await;
             }
             Ok(answer) => self.pass_failure(grant, answer, head).await,
-            Err(OriginFailure::Digest) => {
-                let refusal = bound_body::mismatch_refusal();
-                let request = self.sale.caller.request;
-                let mut response = respond::error(refusal.code, refusal.message, request);
-                respond::add_credit(&mut response, grant.give_up().await.as_ref());
-                send(head, response);
-            }
-            Err(OriginFailure::Egress(error)) => {
-                warn!(error = %chain(&error), request_id = %self.sale.caller.request, "the origin failed");
-                let credit = grant.give_up().await;
-                send(head, refused::origin(&self.sale, &error, credit.as_ref()));
-            }
-            Err(OriginFailure::Unbuildable) => {
-                let credit = grant.give_up().await;
-                let message = "The request cannot be put to the origin. Nothing was charged.";
-                let request = self.sale.caller.request;
-                let mut response = respond::error(ErrorCode::BadRequest, message, request);
-                respond::add_credit(&mut response, credit.as_ref());
-                send(head, response);
+            Err(failure) => {
+                if let OriginFailure::Egress(error) = &failure {
+                    warn!(error = %chain(error), request_id = %self.sale.caller.request, "the origin failed");
+                }
+                let given_up = grant.give_up().await;
+                send(
+                    head,
+                    refused::problem(&self.sale, failure.problem(), given_up),
+                );
             }
         }
+    }
+
+    async fn refuse_unsettled(&self, grant: Grant, failure: &SettleFailure, head: Head) {
+        let refusal = |given_up| {
+            let (sale, method) = (&self.sale, &self.parts.method);
+            refused::settlement(sale, method, self.via, failure, given_up)
+        };
+        if matches!(failure, SettleFailure::TooEarly { .. }) {
+            self.underway.leave();
+            send(head, refusal(GivenUp::Open));
+            grant.give_up_when_sure().await;
+            return;
+        }
+        let given_up = grant.give_up().await;
+        send(head, refusal(given_up));
     }
 
     /// The answer to a payment that is not granted. One that bought its answer before, and comes with
@@ -109,7 +114,7 @@ impl Exchange {
         {
             return answer.response();
         }
-        refused::admission(&self.sale, &self.parts.method, self.version, refusal)
+        refused::admission(&self.sale, &self.parts.method, self.via, refusal)
     }
 
     /// Calls the origin, and a second time where the route allows it and the first call broke.
@@ -170,12 +175,12 @@ impl Exchange {
 
     /// An answer that is not charged for: what the origin says, and nothing settled or a credit.
     async fn pass_failure(&self, grant: Grant, answer: Response<EgressBody>, head: Head) {
-        let credit = grant.give_up().await;
+        let given_up = grant.give_up().await;
         let mut response = answer.map(GateBody::Origin);
         forward::strip_response(response.headers_mut());
         caching::mark_paid(response.headers_mut());
         cors::expose(response.headers_mut());
-        respond::add_credit(&mut response, credit.as_ref());
+        respond::add_credit(&mut response, given_up);
         measure::mark(&mut response, Outcome::OriginFailed);
         send(head, response);
     }
@@ -186,22 +191,14 @@ impl Exchange {
         mut grant: Grant,
         answer: Response<EgressBody>,
         head: Head,
-        has_secret: bool,
+        bought: Option<Bought>,
     ) {
         let receipt = match grant.answered().await {
             Ok(receipt) => receipt,
             Err(failure) => {
                 // The origin's answer is dropped unread.
                 drop(answer);
-                let credit = grant.give_up().await;
-                let response = refused::settlement(
-                    &self.sale,
-                    &self.parts.method,
-                    self.version,
-                    &failure,
-                    credit.as_ref(),
-                );
-                send(head, response);
+                self.refuse_unsettled(grant, &failure, head).await;
                 return;
             }
         };
@@ -212,33 +209,39 @@ impl Exchange {
         cors::expose(response.headers_mut());
         respond::add_receipt(&mut response, &receipt);
         measure::mark(&mut response, Outcome::Paid);
+        let mut recorder = bought.map(|bought| (bought, Recorder::new(&response)));
         if body.is_end_stream() {
             match head.send(response) {
-                Ok(()) => grant.deliver(),
+                Ok(()) => self.delivered(grant, &receipt, recorder),
                 Err(_) => give_up(grant).await,
             }
             return;
         }
-        let mut recorder = has_secret.then(|| Recorder::new(&response));
         let (client, pumped) = paid_body(FRAMES_WAITING);
         *response.body_mut() = GateBody::Paid(pumped);
         if head.send(response).is_err() {
             give_up(grant).await;
             return;
         }
-        match pump(body, &client, recorder.as_mut()).await {
-            Delivery::Whole => {
-                if let Some(answer) = recorder.and_then(Recorder::finish) {
-                    self.answers
-                        .keep(receipt.transaction, answer, Instant::now());
-                }
-                grant.deliver();
-            }
+        let recording = recorder.as_mut().map(|(_, recorder)| recorder);
+        match pump(body, &client, recording).await {
+            Delivery::Whole => self.delivered(grant, &receipt, recorder),
             Delivery::Left { begun: true } | Delivery::Broken { begun: true } => grant.break_off(),
             Delivery::Left { begun: false } | Delivery::Broken { begun: false } => {
                 give_up(grant).await;
             }
         }
+    }
+
+    /// The buyer has all of its answer, and may fetch it again if it is small.
+    fn delivered(&self, grant: Grant, receipt: &Receipt, recorder: Option<(Bought, Recorder)>) {
+        if let Some((bought, recorder)) = recorder
+            && let Some(answer) = recorder.finish()
+        {
+            let now = Instant::now();
+            self.answers.keep(receipt.transaction, bought, answer, now);
+        }
+        grant.deliver();
     }
 }
 
@@ -246,6 +249,19 @@ enum OriginFailure {
     Egress(EgressError),
     Digest,
     Unbuildable,
+}
+
+impl OriginFailure {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Egress(error) => respond::origin_problem(error),
+            Self::Digest => DIGEST_MISMATCH,
+            Self::Unbuildable => Problem {
+                code: ErrorCode::BadRequest,
+                message: "The request cannot be put to the origin.",
+            },
+        }
+    }
 }
 
 /// How the body of a paid answer ended.
@@ -273,6 +289,7 @@ where
         };
         match frame {
             Some(Ok(frame)) => {
+                let frame = forward::response_frame(frame);
                 if let Some(recorder) = &mut recorder {
                     recorder.see(frame.data_ref());
                 }

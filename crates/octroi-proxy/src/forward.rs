@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri};
+use http_body::Frame;
 use octroi_egress::{RequestBody, hop_by_hop};
 use octroi_types::RequestId;
 use octroi_x402::header;
@@ -16,7 +18,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers that let a client speak to the origin about another path, method or person than the
-/// gate has seen (identifiers, "Matching"), and our own credentials, which no origin gets.
+/// gate has seen (docs/integrating.md), and our own credentials, which no origin gets.
 const NEVER_FORWARDED: [HeaderName; 9] = [
     FORWARDED,
     HeaderName::from_static("x-forwarded-port"),
@@ -121,6 +123,39 @@ fn strip_request(headers: &mut HeaderMap, passes_authorization: bool) {
 pub(crate) fn strip_response(headers: &mut HeaderMap) {
     hop_by_hop::strip_response(headers);
     strip_payment(headers);
+}
+
+/// A part of a client's body for an origin. Trailers are heads that come late: what a head may not
+/// carry, they may not carry either, and nobody signs in by one.
+pub(crate) fn request_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
+    with_trailers(frame, |trailers| {
+        hop_by_hop::strip_request(trailers);
+        strip_request(trailers, false);
+        for name in [
+            HOST,
+            X_FORWARDED_FOR,
+            X_FORWARDED_HOST,
+            X_FORWARDED_PROTO,
+            X_REQUEST_ID,
+        ] {
+            trailers.remove(name);
+        }
+    })
+}
+
+/// A part of an origin's body for a client.
+pub(crate) fn response_frame(frame: Frame<Bytes>) -> Frame<Bytes> {
+    with_trailers(frame, strip_response)
+}
+
+fn with_trailers(frame: Frame<Bytes>, strip: impl FnOnce(&mut HeaderMap)) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            strip(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
 }
 
 fn strip_payment(headers: &mut HeaderMap) {

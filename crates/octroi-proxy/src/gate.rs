@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::header::{CONNECTION, HOST, HeaderValue};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body::GateBody;
-use crate::bound_body::{self, BodyLimits, BodyRefused};
+use crate::bound_body::{self, BodyLimits};
 use crate::catalogue::{Catalogue, Service, Site};
 use crate::forward::{self, Ask, Caller};
 use crate::sale::{Sale, Till};
@@ -59,6 +59,8 @@ pub struct GateOptions {
     pub body_buffer_bytes: usize,
     /// Larger request bodies are refused, in bytes.
     pub body_bytes_max: u64,
+    /// How long a client may pause within its request body.
+    pub body_pause_max: Duration,
 }
 
 /// The data plane.
@@ -89,6 +91,7 @@ impl Gate {
             body_limits: BodyLimits {
                 buffer_bytes: options.body_buffer_bytes,
                 bytes_max: options.body_bytes_max,
+                pause_max: options.body_pause_max,
             },
         };
         Self {
@@ -269,11 +272,9 @@ impl Gate {
         let websocket = hop_by_hop::asks_for_websocket(request.headers());
         let client_side = websocket.then(|| hyper::upgrade::on(&mut request));
         let (parts, incoming) = request.into_parts();
-        let body = match bound_body::limited(incoming, self.till.body_limits.bytes_max) {
+        let body = match bound_body::limited(incoming, self.till.body_limits) {
             Ok(body) => body,
-            Err(BodyRefused { code, message }) => {
-                return respond::error(code, message, caller.request);
-            }
+            Err(problem) => return respond::problem(problem, caller.request),
         };
         let ask = Ask {
             method: parts.method,
@@ -307,7 +308,7 @@ impl Gate {
                     request_id = %caller.request,
                     "the origin failed"
                 );
-                respond::origin_failed(&error, caller.request)
+                respond::problem(respond::origin_problem(&error), caller.request)
             }
         }
     }

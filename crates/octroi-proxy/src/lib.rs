@@ -9,10 +9,13 @@ mod body;
 mod bound_body;
 mod caching;
 mod catalogue;
+mod client_body;
 mod cors;
 mod evidence;
 mod exchange;
 mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gate;
 mod measure;
 mod refused;

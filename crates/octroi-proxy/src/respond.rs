@@ -3,15 +3,16 @@
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, Response, StatusCode};
 use http_body_util::LengthLimitError;
-use octroi_app::Receipt;
+use octroi_app::{GivenUp, Receipt};
 use octroi_egress::{EgressError, Phase};
-use octroi_store::Credit;
 use octroi_telemetry::metrics::{self, Outcome, Unpaid};
 use octroi_types::{ErrorCode, RequestId};
 use octroi_x402::{Offer, SettleResponse, Version, header};
 use serde::Serialize;
 
 use crate::body::GateBody;
+use crate::bound_body::{BODY_BROKE_OFF, BODY_STALLED, BODY_TOO_LARGE};
+use crate::client_body::Stalled;
 use crate::{cors, measure};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -29,6 +30,19 @@ struct ErrorDetail<'a> {
     code: &'static str,
     message: &'a str,
     request_id: RequestId,
+}
+
+/// What went wrong, in a sentence that says nothing about money: what it means for that depends on
+/// how far a payment had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: &'static str,
+}
+
+/// Tells a client that brought no payment what went wrong.
+pub(crate) fn problem(problem: Problem, request: RequestId) -> Response<GateBody> {
+    error(problem.code, problem.message, request)
 }
 
 /// A refusal or failure with a stable code and a sentence that says what to do.
@@ -68,35 +82,27 @@ const fn outcome(code: ErrorCode) -> Outcome {
     }
 }
 
-/// An origin that could not be reached, or did not answer in time.
-pub(crate) fn origin_failed(failure: &EgressError, request: RequestId) -> Response<GateBody> {
+/// Why an origin gave no answer: its own failure, or that of the body it was sent.
+pub(crate) fn origin_problem(failure: &EgressError) -> Problem {
     match failure.phase() {
-        Phase::RequestBody if is_over_limit(failure) => {
-            let message = "The request body is larger than this gate takes.";
-            error(ErrorCode::BodyTooLarge, message, request)
-        }
-        Phase::RequestBody => error(
-            ErrorCode::BadRequest,
-            "The request body broke off.",
-            request,
-        ),
-        Phase::HeadTimeout | Phase::BodyTimeout => {
-            let message = "The origin did not answer in time. Nothing was charged, unless \
-                           X-Refund-Credit names a credit for what was.";
-            error(ErrorCode::OriginTimeout, message, request)
-        }
-        _ => {
-            let message = "The origin could not be reached or broke off. Nothing was charged, \
-                           unless X-Refund-Credit names a credit for what was.";
-            error(ErrorCode::OriginUnreachable, message, request)
-        }
+        Phase::RequestBody if is_caused_by::<LengthLimitError>(failure) => BODY_TOO_LARGE,
+        Phase::RequestBody if is_caused_by::<Stalled>(failure) => BODY_STALLED,
+        Phase::RequestBody => BODY_BROKE_OFF,
+        Phase::HeadTimeout | Phase::BodyTimeout => Problem {
+            code: ErrorCode::OriginTimeout,
+            message: "The origin did not answer in time.",
+        },
+        _ => Problem {
+            code: ErrorCode::OriginUnreachable,
+            message: "The origin could not be reached or broke off.",
+        },
     }
 }
 
-fn is_over_limit(failure: &EgressError) -> bool {
+fn is_caused_by<E: std::error::Error + 'static>(failure: &EgressError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(failure);
     while let Some(error) = cause {
-        if error.is::<LengthLimitError>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();
@@ -179,10 +185,12 @@ pub(crate) fn add_settle_response(
     }
 }
 
-/// Names the refund credit that the payer now has.
-pub(crate) fn add_credit(response: &mut Response<GateBody>, credit: Option<&Credit>) {
-    let Some(credit) = credit else { return };
-    if let Ok(value) = HeaderValue::try_from(credit.id.to_string()) {
+/// Names the refund credit that the payer now has, if there is one.
+pub(crate) fn add_credit(response: &mut Response<GateBody>, given_up: GivenUp) {
+    let GivenUp::Credited(credit) = given_up else {
+        return;
+    };
+    if let Ok(value) = HeaderValue::try_from(credit.to_string()) {
         response.headers_mut().insert(X_REFUND_CREDIT, value);
     }
 }

@@ -5,22 +5,24 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use octroi_app::{Checked, Payments, Purchase};
+use octroi_app::{Checked, GivenUp, Payments, Purchase};
 use octroi_claim::{Binding, SecretHash};
 use octroi_egress::hop_by_hop;
 use octroi_types::ErrorCode;
+use octroi_x402::Payment;
 use octroi_x402::payment_identifier::PaymentIdentifier;
-use octroi_x402::{Payment, Version};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::answers::AnswerMemory;
+use crate::answers::{AnswerMemory, Bought, Recalled};
 use crate::body::GateBody;
-use crate::bound_body::{self, BodyLimits, BodyRefused, BoundBody};
+use crate::bound_body::{self, BodyLimits, BoundBody};
 use crate::catalogue::{Origin, Paywall};
 use crate::evidence::{self, Evidence};
 use crate::exchange::Exchange;
 use crate::forward::Caller;
+use crate::refused::Via;
 use crate::{cors, refused, respond};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -90,11 +92,11 @@ impl Till {
         request: Request<Incoming>,
         payment: Payment,
     ) -> Response<GateBody> {
-        let version = payment.version();
+        let via = Via::of(&payment);
         let (parts, incoming) = request.into_parts();
         let checked = match self.payments.check(&sale.paywall.deal, &payment).await {
             Ok(checked) => checked,
-            Err(refusal) => return refused::admission(&sale, &parts.method, version, &refusal),
+            Err(refusal) => return refused::admission(&sale, &parts.method, via, &refusal),
         };
         let body = bound_body::bind(
             &parts.headers,
@@ -104,13 +106,17 @@ impl Till {
         );
         let body = match body.await {
             Ok(body) => body,
-            Err(BodyRefused { code, message }) => {
-                return respond::error(code, message, sale.caller.request);
-            }
+            Err(problem) => return refused::problem(&sale, problem, GivenUp::Uncharged),
         };
         let purchase = purchase(&sale, &parts, &payment, body.digest.as_ref());
-        self.run(sale, parts, body, checked, purchase, version)
-            .await
+        if let Some(asked) = Bought::of(&checked, &purchase) {
+            match self.answers.find(&asked, Instant::now()) {
+                Some(Recalled::Answer(answer)) => return answer.response(),
+                Some(Recalled::OtherRequest) => return refused::identifier(&sale),
+                None => {}
+            }
+        }
+        self.run(sale, parts, body, checked, purchase, via).await
     }
 
     async fn run(
@@ -120,26 +126,31 @@ impl Till {
         body: BoundBody,
         checked: Checked,
         purchase: Purchase,
-        version: Version,
+        via: Via,
     ) -> Response<GateBody> {
         let request = sale.caller.request;
         let (head, answer) = oneshot::channel();
         let (payments, answers) = (self.payments.clone(), Arc::clone(&self.answers));
+        let (waiting, underway) = payments.begin(&checked, &purchase);
         let exchange = Exchange {
             payments,
             answers,
             sale,
             parts,
-            version,
+            via,
+            underway,
         };
         self.tasks
             .spawn(exchange.run(body, checked, purchase, head));
-        match answer.await {
+        let answer = answer.await;
+        waiting.answered();
+        match answer {
             Ok(response) => response,
             // Only a panic drops the sender; the grant's drop has put the books straight.
             Err(_) => {
                 let message = "The gate failed while it handled this payment. Come again with the \
-                               same payment; it is not charged twice.";
+                               same payment: it is not charged twice, and what it paid for no \
+                               answer becomes a credit.";
                 respond::error(ErrorCode::Internal, message, request)
             }
         }
@@ -164,11 +175,14 @@ fn purchase(sale: &Sale, parts: &Parts, payment: &Payment, digest: Option<&[u8; 
     }
 }
 
-/// A secret that only the payer knows, by which it may fetch a lost answer (money rule 9).
+/// A secret that only the payer knows, by which it may fetch a lost answer (money rule 9). An
+/// identifier that is malformed, or could be guessed by its length, is none.
 fn secret(parts: &Parts, payment: &Payment) -> Option<SecretHash> {
-    if let Ok(Some(identifier)) = PaymentIdentifier::of(payment) {
-        return SecretHash::of(identifier.expose());
-    }
-    let key = parts.headers.get(IDEMPOTENCY_KEY)?.to_str().ok()?;
-    SecretHash::of(key)
+    let identifier = PaymentIdentifier::of(payment).ok().flatten();
+    identifier
+        .and_then(|identifier| SecretHash::of(identifier.expose()))
+        .or_else(|| {
+            let key = parts.headers.get(IDEMPOTENCY_KEY)?.to_str().ok()?;
+            SecretHash::of(key)
+        })
 }

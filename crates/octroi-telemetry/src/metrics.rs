@@ -149,11 +149,11 @@ instruments! {
     pub struct NetworkMetrics ["network"] {
         /// Payments that came with requests.
         payments: Counter [PaymentResult, PaymentReason] = "octroi_payments_total",
-        /// Settlements that ended.
+        /// Payments whose settlement ended; one that is unknown counts again when it is known.
         settlements: Counter [SettlementResult] = "octroi_settlements_total",
-        /// Time from a settlement's first broadcast to its end.
+        /// Time from when a payment was to be sent first to the end of its settlement.
         settlement_seconds: Durations [SettlementResult] = "octroi_settlement_seconds",
-        /// Payments in one chain transaction.
+        /// Payments in one transaction of a settlement wallet.
         batch_size: Sizes [] = "octroi_settlement_batch_size",
         /// Payments that wait to be settled.
         queue: Gauge [] = "octroi_settlement_queue_length",
@@ -326,7 +326,7 @@ impl NetworkMetrics {
         self.payments.at((PaymentResult::Refused, reason)).add(1);
     }
 
-    /// A settlement ended, `elapsed` after its first broadcast.
+    /// The settlement of a payment ended, `elapsed` after it was to be sent first.
     pub fn settlement_finished(&self, result: SettlementResult, elapsed: Duration) {
         self.settlements.at((result,)).add(1);
         self.settlement_seconds.at((result,)).observe(elapsed);

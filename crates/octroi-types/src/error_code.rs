@@ -50,11 +50,13 @@ error_codes! {
     NotFound = "not_found", 404;
     /// The paywall does not allow this method; nothing was charged.
     MethodNotAllowed = "method_not_allowed", 405;
-    /// The payment already bought an answer.
+    /// The client stopped sending its request half-way.
+    RequestTimeout = "request_timeout", 408;
+    /// The payment was used before, and buys nothing more.
     PaymentAlreadyUsed = "payment_already_used", 409;
     /// The payment is buying an answer right now.
     PaymentInUse = "payment_in_use", 409;
-    /// The payment was first used for another request.
+    /// The payment, or the identifier that came with it, was first used for another request.
     PaymentBoundElsewhere = "payment_bound_elsewhere", 409;
     /// The body is larger than the route allows.
     BodyTooLarge = "body_too_large", 413;
@@ -68,17 +70,17 @@ error_codes! {
     HeadersTooLarge = "headers_too_large", 431;
     /// The gate failed; nothing is known to be lost.
     Internal = "internal", 500;
-    /// The origin could not be reached or broke off; nothing was charged.
+    /// The origin could not be reached or broke off.
     OriginUnreachable = "origin_unreachable", 502;
     /// The settlement's outcome is not known yet; retry the same payment, do not sign a new one.
     SettlementPending = "settlement_pending", 503;
     /// The store cannot take writes right now.
     StoreUnavailable = "store_unavailable", 503;
-    /// The chain or facilitator cannot be asked right now; nothing was charged.
+    /// The chain or facilitator cannot be asked right now.
     SettlementUnavailable = "settlement_unavailable", 503;
     /// The gate is shutting down.
     Draining = "draining", 503;
-    /// The origin took too long; nothing was charged.
+    /// The origin took too long.
     OriginTimeout = "origin_timeout", 504;
 }
 

@@ -50,9 +50,17 @@ pub enum OfferError {
 pub struct Offer {
     terms: Vec<Terms>,
     details: OfferDetails,
-    /// From the end of the URL to the end of the document.
-    v2_suffix: Vec<u8>,
+    v2_suffix: V2Suffix,
     v1_parts: Vec<V1Parts>,
+}
+
+/// A document of version 2 from the end of the URL to its own end.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct V2Suffix {
+    json: Vec<u8>,
+    /// In base64, without the first none, one or two bytes: those fill up the last group of three
+    /// bytes of what stands before, whatever its length.
+    encoded: [String; 3],
 }
 
 /// One requirement of version 1, cut open where the URL stands.
@@ -86,11 +94,10 @@ impl Offer {
         let mut offer = Self {
             terms,
             details,
-            v2_suffix: Vec::new(),
+            v2_suffix: V2Suffix::default(),
             v1_parts: Vec::new(),
         };
-        offer.v2_suffix = codec::to_json(&offer.payment_required("", None))
-            .split_off(V2_START.len() + V2_RESOURCE.len() + EMPTY.len());
+        offer.v2_suffix = V2Suffix::cut(&offer.payment_required("", None));
         offer.v1_parts = offer
             .payment_required_v1("", None)
             .accepts
@@ -126,13 +133,12 @@ impl Offer {
     /// The value of `PAYMENT-REQUIRED` for a request.
     #[must_use]
     pub fn payment_required_header(&self, resource_url: &str, error: Option<&str>) -> String {
-        let mut json = Vec::with_capacity(128 + resource_url.len() + self.v2_suffix.len());
+        let mut json = Vec::with_capacity(128 + resource_url.len());
         json.extend_from_slice(V2_START);
         push_error(&mut json, error);
         json.extend_from_slice(V2_RESOURCE);
         codec::write_json(&mut json, resource_url);
-        json.extend_from_slice(&self.v2_suffix);
-        codec::encode_base64(&json)
+        self.v2_suffix.append_to(json)
     }
 
     /// The version 1 body for a request: one JSON object, with `accepts` limited to the chains that
@@ -205,6 +211,22 @@ impl Offer {
         rules: &WindowRules,
     ) -> Result<(&Terms, CheckedAuthorization), Reason> {
         verify_payment(payment, &self.terms, now, rules)
+    }
+}
+
+impl V2Suffix {
+    fn cut(required: &v2::PaymentRequired) -> Self {
+        let json =
+            codec::to_json(required).split_off(V2_START.len() + V2_RESOURCE.len() + EMPTY.len());
+        let encoded = [0, 1, 2].map(|skipped| codec::encode_base64(&json[skipped..]));
+        Self { json, encoded }
+    }
+
+    /// The whole document in base64, of which only `before` is encoded now.
+    fn append_to(&self, mut before: Vec<u8>) -> String {
+        let missing = (3 - before.len() % 3) % 3;
+        before.extend_from_slice(&self.json[..missing]);
+        codec::encode_base64(&before) + &self.encoded[missing]
     }
 }
 

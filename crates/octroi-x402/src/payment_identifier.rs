@@ -76,7 +76,15 @@ impl PaymentIdentifier {
     }
 }
 
-/// The declaration for [`OfferDetails::extensions`](crate::OfferDetails::extensions).
+/// What an offer declares ([`OfferDetails::extensions`](crate::OfferDetails::extensions)) that takes
+/// identifiers and asks for none.
+#[must_use]
+pub fn optional() -> JsonObject {
+    let declared = [(KEY.to_owned(), declaration(false))];
+    JsonObject(declared.into_iter().collect())
+}
+
+/// The declaration of this one extension.
 #[must_use]
 pub fn declaration(required: bool) -> Value {
     json!({

@@ -51,8 +51,8 @@ pub(super) const NETWORK: Section = Section {
                 min: 1,
                 max: 100_000,
             },
-            "the chain's own `finalized` tag",
-            "Blocks on top of a block that count as final, for chains without finality tags.",
+            "the node's `finalized` and `safe` tags; 256 where it does not know them",
+            "Blocks on top of a block that make it final, whatever the node's tags say; half as many, rounded up, make it safe.",
         ),
         default(
             "wallet_key_files",

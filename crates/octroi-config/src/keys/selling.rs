@@ -246,7 +246,7 @@ const PAYMENT: &[Key] = &[
             max: 86_400,
         },
         "300",
-        "How long a signed payment stays valid, and its price in force.",
+        "How long a signed payment stays valid.",
     ),
     default(
         "idempotent",

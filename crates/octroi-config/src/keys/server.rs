@@ -145,6 +145,15 @@ const LIMITS: Section = Section {
             "From the first byte of a request head to its last.",
         ),
         default(
+            "body_read_timeout_ms",
+            Integer {
+                min: 100,
+                max: 3_600_000,
+            },
+            "15000",
+            "How long a client may pause within a request body.",
+        ),
+        default(
             "idle_timeout_ms",
             Integer {
                 min: 100,
@@ -169,7 +178,7 @@ const LIMITS: Section = Section {
 const TLS: Section = Section {
     name: "tls",
     shape: Shape::List,
-    doc: "A certificate from files. They are read again when they change.",
+    doc: "A certificate from files, shown for the DNS names inside it; clients that name no host, or another one, see the first. They are read again when they change.",
     keys: &[&[
         required(
             "cert_file",
@@ -177,12 +186,6 @@ const TLS: Section = Section {
             "Certificate chain in PEM, leaf first.",
         ),
         required("key_file", Text("a file name"), "Private key in PEM."),
-        default(
-            "hosts",
-            List("a host name"),
-            "[]",
-            "Names it is shown for; none means the names inside it.",
-        ),
     ]],
     inner: &[],
 };

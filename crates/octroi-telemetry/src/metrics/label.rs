@@ -96,12 +96,8 @@ labels! {
         Pay = "pay",
         /// A site behind the transparent proxy.
         Site = "site",
-        /// Management REST.
-        Management = "management",
         /// The facilitator for other servers.
         Facilitator = "facilitator",
-        /// Discovery and trust documents.
-        Discovery = "discovery",
         /// Health and metrics.
         Operations = "operations",
     }
@@ -122,8 +118,6 @@ labels! {
         SettlementPending = "settlement_pending",
         /// The gate failed.
         GateFailed = "gate_failed",
-        /// The client left before the end.
-        Abandoned = "abandoned",
     }
 
     /// Why a 402 was answered.
@@ -176,7 +170,7 @@ labels! {
         Settled = "settled",
         /// It can never happen.
         Failed = "failed",
-        /// It is not known.
+        /// It is not known yet.
         Unknown = "unknown",
     }
 

@@ -103,7 +103,7 @@ fn each_function_moves_its_own_series_only() {
     let after = render();
     let series = "octroi_requests_total{surface=\"site\",outcome=\"paid\"}";
     assert_eq!(value(&after, series), value(&before, series) + 1.0);
-    let other = "octroi_requests_total{surface=\"pay\",outcome=\"abandoned\"}";
+    let other = "octroi_requests_total{surface=\"pay\",outcome=\"paid\"}";
     assert_eq!(value(&after, other), value(&before, other));
     let count = "octroi_request_seconds_count{surface=\"site\"}";
     assert_eq!(value(&after, count), value(&before, count) + 1.0);

@@ -52,9 +52,7 @@ pub(super) fn is_plainly_unambiguous(json: &[u8]) -> bool {
 
 /// A text without escapes, from behind its first quote, and what follows its last.
 fn split_plain_text(json: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = json
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\'))?;
+    let end = json.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
     let (text, rest) = json.split_at(end);
     match rest.split_first()? {
         (b'"', after) => Some((text, after)),

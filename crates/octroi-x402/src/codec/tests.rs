@@ -170,7 +170,9 @@ fn any_json() -> impl Strategy<Value = Value> {
 /// JSON of few letters, so that keys meet, spelled in several ways.
 fn colliding_json() -> impl Strategy<Value = String> {
     let text = || {
-        let letters = ["a", "b", "\\u0061", "\\\"", "\\\\", ":", "{", "]", ",", " ", "é"];
+        let letters = [
+            "a", "b", "\\u0061", "\\\"", "\\\\", ":", "{", "]", ",", " ", "é",
+        ];
         prop::collection::vec(prop::sample::select(letters.to_vec()), 0..3)
             .prop_map(|letters| format!("\"{}\"", letters.concat()))
     };
@@ -181,14 +183,16 @@ fn colliding_json() -> impl Strategy<Value = String> {
             .prop_map(|(key, before, after, value)| format!("{key}{before}:{after}{value}"));
         prop_oneof![
             prop::collection::vec(inner, 0..5).prop_map(|items| format!("[{}]", items.join(" ,"))),
-            prop::collection::vec(entry, 0..5).prop_map(|items| format!("{{{}}}", items.join(", "))),
+            prop::collection::vec(entry, 0..5)
+                .prop_map(|items| format!("{{{}}}", items.join(", "))),
         ]
     })
 }
 
 #[test]
 fn payments_as_clients_write_them_are_plain() {
-    let json = r#"{"x402Version":2,"accepted":{"extra":{"name":"USDC"}},"payload":{"signature":"0x"}}"#;
+    let json =
+        r#"{"x402Version":2,"accepted":{"extra":{"name":"USDC"}},"payload":{"signature":"0x"}}"#;
     assert!(is_plainly_unambiguous(json.as_bytes()));
     // What is not plain may be good all the same.
     let escaped = r#"{"resource":{"url":"a\/b"}}"#;
@@ -198,7 +202,9 @@ fn payments_as_clients_write_them_are_plain() {
     let wide = format!("{{{}}}", wide.join(","));
     assert!(!is_plainly_unambiguous(wide.as_bytes()));
     assert_eq!(walk(&wide), Ok(()));
-    assert!(!is_plainly_unambiguous(nested(JSON_DEPTH_MAX + 2).as_bytes()));
+    assert!(!is_plainly_unambiguous(
+        nested(JSON_DEPTH_MAX + 2).as_bytes()
+    ));
 }
 
 proptest! {
