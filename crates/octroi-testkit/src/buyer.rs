@@ -1,7 +1,7 @@
 //! Somebody who signs payments.
 
 use octroi_devnet::TestAccount;
-use octroi_types::{Address, B256, UnixSeconds};
+use octroi_types::{Address, B256, ChainId, UnixSeconds};
 use octroi_x402::client::{Choice, Required, SpendingLimit};
 use octroi_x402::{Authorization, Version};
 use secp256k1::SecretKey;
@@ -60,9 +60,25 @@ impl Buyer {
     /// Pays what is asked for, from then.
     #[must_use]
     pub fn sign_at(&self, required: &Required, at: UnixSeconds) -> Payment {
+        self.sign_in(CHAIN, TOKEN, required, at)
+    }
+
+    /// Pays what is asked for with this token, from now.
+    #[must_use]
+    pub fn sign_with(&self, chain: ChainId, asset: Address, required: &Required) -> Payment {
+        self.sign_in(chain, asset, required, now())
+    }
+
+    fn sign_in(
+        &self,
+        chain: ChainId,
+        asset: Address,
+        required: &Required,
+        at: UnixSeconds,
+    ) -> Payment {
         let limit = SpendingLimit {
-            chain: CHAIN,
-            asset: TOKEN,
+            chain,
+            asset,
             amount_max: octroi_types::Amount::MAX,
         };
         let choice = Choice::pick(required, &[limit]).unwrap();

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use octroi_x402::client::Required;
 use octroi_x402::{SettleResponse, Version, header};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::http1::{Framing, Next, Wire};
@@ -182,9 +183,9 @@ pub struct Client {
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<S = TcpStream> {
     address: SocketAddr,
-    wire: Wire<TcpStream>,
+    wire: Wire<S>,
     /// Methods of the requests that were sent and not answered.
     method: String,
     framing: Framing,
@@ -203,12 +204,7 @@ impl Client {
             .await
             .ok()?;
         stream.set_nodelay(true).ok()?;
-        Some(Connection {
-            address: self.address,
-            wire: Wire::new(stream),
-            method: String::new(),
-            framing: Framing::Nothing,
-        })
+        Some(Connection::over(stream, self.address))
     }
 
     /// Sends a request on a connection of its own, and reads the answer as far as it comes.
@@ -233,7 +229,18 @@ impl Client {
     }
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Speaks over a stream that is open already.
+    #[must_use]
+    pub fn over(stream: S, address: SocketAddr) -> Self {
+        Self {
+            address,
+            wire: Wire::new(stream),
+            method: String::new(),
+            framing: Framing::Nothing,
+        }
+    }
+
     /// Sends a whole request.
     pub async fn send(&mut self, request: &Request) {
         self.send_head(request).await;
@@ -316,6 +323,14 @@ impl Connection {
     /// Reads what comes after an upgrade; none at the end of the connection.
     pub async fn bytes(&mut self) -> Option<Bytes> {
         within("bytes after an upgrade", self.wire.bytes()).await
+    }
+}
+
+impl Connection {
+    /// Where it comes from.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.wire.stream.local_addr().unwrap()
     }
 
     /// Leaves at once, without a word.

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::client::{Answer, Client, Request};
@@ -17,6 +18,7 @@ use crate::patience::within;
 #[derive(Clone)]
 pub struct H2Connection {
     address: SocketAddr,
+    scheme: &'static str,
     sender: SendRequest<Full<Bytes>>,
 }
 
@@ -26,20 +28,30 @@ impl Client {
         let stream = within("a connection", TcpStream::connect(self.address))
             .await
             .unwrap();
+        H2Connection::over(stream, self.address, "http").await
+    }
+}
+
+impl H2Connection {
+    /// Speaks over a stream that is open already, about URLs of this scheme.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+        scheme: &'static str,
+    ) -> Self {
         let shaken = handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (sender, connection) = within("an HTTP/2 handshake", shaken).await.unwrap();
         tokio::spawn(async move {
             // It ends with the gate or with its handles; the requests on it say what happened.
             drop(connection.await);
         });
-        H2Connection {
-            address: self.address,
+        Self {
+            address,
+            scheme,
             sender,
         }
     }
-}
 
-impl H2Connection {
     /// Sends a request, and reads the head of its answer.
     pub async fn head(&mut self, request: &Request) -> http::Response<Incoming> {
         let host = request
@@ -48,7 +60,7 @@ impl H2Connection {
             .unwrap_or_else(|| self.address.to_string());
         let mut built = http::Request::builder()
             .method(request.method.as_str())
-            .uri(format!("http://{host}{}", request.target));
+            .uri(format!("{}://{host}{}", self.scheme, request.target));
         for (name, value) in &request.headers {
             built = built.header(name, value);
         }

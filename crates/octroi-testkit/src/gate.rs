@@ -1,5 +1,7 @@
 //! A gate under test.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use octroi::wire::{WireOptions, wire};
@@ -68,6 +70,20 @@ impl Setup {
         self.world
             .sections
             .push_str(&toml.replace("ORIGIN", &address));
+        self
+    }
+
+    /// Reached by buyers at this URL.
+    #[must_use]
+    pub fn public_url(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.world.public_url);
+        self
+    }
+
+    /// Listening at this address.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.world.listen = address.to_string();
         self
     }
 
@@ -141,15 +157,15 @@ impl Setup {
         let (net, node) = (Arc::clone(&self.world.net), Arc::clone(&self.world.node));
         let origin = self.world.origin.clone();
         let (running, store) = self.run().await?;
-        let (client, running) = (running.client, Some(running));
         Ok(TestGate {
             net,
             node,
             origin,
-            client,
+            client: running.client(),
+            addresses: running.addresses.clone(),
             store,
             setup: self,
-            running,
+            running: Some(running),
         })
     }
 
@@ -174,14 +190,12 @@ impl Setup {
         let wired = wire(loaded.config, options)
             .await
             .map_err(|error| format!("{error:#}"))?;
-        let client = Client {
-            address: wired.local_addresses()[0],
-        };
+        let addresses = wired.local_addresses();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(wired.run(shutdown.clone()));
         Ok((
             Running {
-                client,
+                addresses,
                 shutdown,
                 task,
             },
@@ -211,9 +225,17 @@ impl Setup {
 
 /// A gate that listens.
 struct Running {
-    client: Client,
+    addresses: Vec<SocketAddr>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
+}
+
+impl Running {
+    fn client(&self) -> Client {
+        Client {
+            address: self.addresses[0],
+        }
+    }
 }
 
 /// A gate under test, and what is around it. Must be [finished](Self::finish).
@@ -226,6 +248,8 @@ pub struct TestGate {
     pub origin: Origin,
     /// The way to the gate.
     pub client: Client,
+    /// Where it listens: for buyers first, then for management, then to redirect.
+    pub addresses: Vec<SocketAddr>,
     /// Its store.
     pub store: Arc<dyn Store>,
     setup: Setup,
@@ -264,16 +288,22 @@ impl TestGate {
         Books::read(&*self.store).await
     }
 
+    /// Where the gate keeps what it keeps.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.setup.world.folder()
+    }
+
     /// A file in the gate's folder.
     #[must_use]
     pub fn file(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.setup.world.folder().join(name)).unwrap()
+        std::fs::read(self.folder().join(name)).unwrap()
     }
 
-    /// What the payee has on the chain, in the token's smallest unit.
+    /// What the payee has on the chain, in the smallest units of all its tokens.
     #[must_use]
     pub fn paid_units(&self) -> u64 {
-        self.net.tokens(PAYEE)
+        self.net.all_tokens(PAYEE)
     }
 
     /// Until the books say something.
@@ -292,7 +322,8 @@ impl TestGate {
             .run()
             .await
             .unwrap_or_else(|error| panic!("{error}"));
-        (self.client, self.store) = (running.client, store);
+        (self.client, self.store) = (running.client(), store);
+        self.addresses.clone_from(&running.addresses);
         self.running = Some(running);
     }
 

@@ -147,11 +147,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// All of a body, as far as it comes.
-    pub(crate) async fn whole(&mut self, mut framing: Framing) -> Whole {
+    pub(crate) async fn whole(&mut self, framing: Framing) -> Whole {
+        self.whole_seen(framing, |_| {}).await
+    }
+
+    /// All of a body, as far as it comes; `see` is told of each part as it comes.
+    pub(crate) async fn whole_seen(
+        &mut self,
+        mut framing: Framing,
+        mut see: impl FnMut(&Bytes),
+    ) -> Whole {
         let mut data = BytesMut::new();
         loop {
             match self.next(&mut framing).await {
-                Next::Data(part) => data.extend_from_slice(&part),
+                Next::Data(part) => {
+                    see(&part);
+                    data.extend_from_slice(&part);
+                }
                 Next::End(trailers) => {
                     return Whole {
                         data: data.freeze(),

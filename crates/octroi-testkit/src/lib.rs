@@ -28,6 +28,7 @@ mod node_http;
 mod origin;
 mod patience;
 mod reply;
+mod smart_wallet;
 mod world;
 
 pub use books::Books;
@@ -41,4 +42,5 @@ pub use node::{Fault, InForce, Node};
 pub use origin::{Origin, Seen};
 pub use patience::{PATIENCE, eventually, within};
 pub use reply::Reply;
+pub use smart_wallet::SmartWallet;
 pub use world::World;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use octroi_devnet::{
-    BaseFee, BlockTime, DevNet, DevNetOptions, GenesisAccount, TestAccount, TokenOptions,
+    BaseFee, BlockTime, Contract, DevNet, DevNetOptions, GenesisAccount, TestAccount, TokenOptions,
     test_account,
 };
 use octroi_types::{
     Address, Amount, B256, ChainId, KnownNetwork, UnixMicros, UnixSeconds, keccak256,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::buyer::Buyer;
@@ -37,6 +38,8 @@ pub struct Net {
     devnet: Arc<DevNet>,
     ahead_seconds: Arc<AtomicU64>,
     buyers: AtomicU32,
+    /// Where tokens are.
+    tokens: Mutex<Vec<Address>>,
 }
 
 impl Default for Net {
@@ -49,16 +52,22 @@ impl Net {
     /// A chain that makes a block as soon as a transaction arrives.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(BlockTime::Instant)
+        Self::with(CHAIN, BlockTime::Instant)
     }
 
     /// A chain that makes blocks only when it is told to.
     #[must_use]
     pub fn by_hand() -> Self {
-        Self::with(BlockTime::Manual)
+        Self::with(CHAIN, BlockTime::Manual)
     }
 
-    fn with(block_time: BlockTime) -> Self {
+    /// As [`Self::new`], under another chain's number.
+    #[must_use]
+    pub fn of(chain: ChainId) -> Self {
+        Self::with(chain, BlockTime::Instant)
+    }
+
+    fn with(chain: ChainId, block_time: BlockTime) -> Self {
         let usdc = KnownNetwork::by_name("base-sepolia").unwrap().usdc.unwrap();
         assert_eq!(usdc.address, TOKEN);
         let ahead_seconds = Arc::new(AtomicU64::new(0));
@@ -79,13 +88,14 @@ impl Net {
             },
             accounts: (0..WALLETS + STRANGERS).map(account).collect(),
             clock: Arc::new(move || now().plus(ahead.load(Ordering::Relaxed))),
-            ..DevNetOptions::new(CHAIN)
+            ..DevNetOptions::new(chain)
         });
         let (devnet, buyers) = (Arc::new(devnet.unwrap()), AtomicU32::new(FIRST_BUYER));
         Self {
             devnet,
             ahead_seconds,
             buyers,
+            tokens: Mutex::new(vec![TOKEN]),
         }
     }
 
@@ -127,11 +137,47 @@ impl Net {
             .unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
+    /// Puts another token there, of which these have a thousand dollars each. Returns where.
+    pub fn add_token(&self, name: &str, version: &str, holders: &[Address]) -> Address {
+        let mut tokens = self.tokens.lock();
+        let token = TokenOptions {
+            address: Address([u8::try_from(tokens.len()).unwrap(); 20]),
+            name: name.to_owned(),
+            version: version.to_owned(),
+            owner: test_account(0).address,
+        };
+        let holders: Vec<_> = holders
+            .iter()
+            .map(|holder| (*holder, amount(BUYER_UNITS)))
+            .collect();
+        self.devnet
+            .deploy_token(Contract::TestUsd, &token, &holders)
+            .unwrap();
+        tokens.push(token.address);
+        token.address
+    }
+
+    /// What an account has of all tokens, in their smallest units.
+    #[must_use]
+    pub fn all_tokens(&self, holder: Address) -> u64 {
+        let tokens = self.tokens.lock().clone();
+        tokens
+            .iter()
+            .map(|token| self.tokens_of(*token, holder))
+            .sum()
+    }
+
     /// What an account has of the token, in its smallest unit.
     #[must_use]
     pub fn tokens(&self, holder: Address) -> u64 {
+        self.tokens_of(TOKEN, holder)
+    }
+
+    /// What an account has of this token, in its smallest unit.
+    #[must_use]
+    pub fn tokens_of(&self, token: Address, holder: Address) -> u64 {
         let data = [&keccak256(b"balanceOf(address)").0[..4], &holder.to_word()].concat();
-        let call = json!([{ "to": TOKEN, "data": format!("0x{}", hex::encode(data)) }, "latest"]);
+        let call = json!([{ "to": token, "data": format!("0x{}", hex::encode(data)) }, "latest"]);
         number(&self.rpc("eth_call", &call))
     }
 

@@ -58,6 +58,8 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     /// Heads that arrived, even of requests whose body never ended.
     calls: watch::Sender<usize>,
+    /// Bytes of bodies that arrived, even of those that never ended.
+    body_bytes: watch::Sender<usize>,
 }
 
 impl Origin {
@@ -75,6 +77,7 @@ impl Origin {
                 script: Mutex::new(Arc::new(|_: &Seen| Reply::ok("content"))),
                 seen: Mutex::default(),
                 calls: watch::Sender::default(),
+                body_bytes: watch::Sender::default(),
             }),
         };
         let state = Arc::clone(&origin.state);
@@ -137,6 +140,19 @@ impl Origin {
         let arrived = calls.wait_for(|calls| *calls >= count);
         drop(within("a request arrives at the origin", arrived).await);
     }
+
+    /// How many bytes of bodies arrived, of requests that may still go on.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        *self.state.body_bytes.borrow()
+    }
+
+    /// Until so many bytes of bodies have arrived, of requests that may still go on.
+    pub async fn received(&self, bytes: usize) {
+        let mut received = self.state.body_bytes.subscribe();
+        let arrived = received.wait_for(|received| *received >= bytes);
+        drop(within("a part of a body arrives at the origin", arrived).await);
+    }
 }
 
 /// One connection, request by request.
@@ -148,7 +164,11 @@ async fn serve(state: Arc<State>, stream: TcpStream) {
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
             return;
         };
-        let body = wire.whole(Framing::of_request(&head.headers)).await;
+        let framing = Framing::of_request(&head.headers);
+        let arrived = |part: &Bytes| {
+            state.body_bytes.send_modify(|bytes| *bytes += part.len());
+        };
+        let body = wire.whole_seen(framing, arrived).await;
         let seen = Seen {
             method,
             target,

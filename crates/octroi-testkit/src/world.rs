@@ -17,6 +17,10 @@ pub struct World {
     pub node: Arc<Node>,
     /// Where paid requests go.
     pub origin: Origin,
+    /// Where the gate listens.
+    pub listen: String,
+    /// Where its buyers reach it.
+    pub public_url: String,
     /// More keys of `[server]`.
     pub server: String,
     /// More keys of `[network.base-sepolia]`.
@@ -73,6 +77,8 @@ impl World {
             node: Node::new(net.devnet()),
             net,
             origin: Origin::start().await,
+            listen: "127.0.0.1:0".to_owned(),
+            public_url: "http://127.0.0.1:8402".to_owned(),
             server: String::new(),
             network: String::new(),
             settler: None,
@@ -104,8 +110,8 @@ impl World {
         let wallets = format!("wallet_key_files = [{}]", key_files.join(", "));
         format!(
             r#"[server]
-listen = ["127.0.0.1:0"]
-public_url = "http://127.0.0.1:8402"
+listen = ["{listen}"]
+public_url = "{public_url}"
 {server}
 
 [store]
@@ -129,6 +135,8 @@ timeout_ms = 30000
 {sections}
 "#,
             settler = self.settler.clone().unwrap_or(wallets),
+            listen = self.listen,
+            public_url = self.public_url,
             server = self.server,
             network = self.network,
             origin = self.origin.address(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use octroi_app::{FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptions};
+use octroi_app::{CountedStore, FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptions};
 use octroi_chain::Transport;
 use octroi_claim::NodeId;
 use octroi_config::{Config, Settlement};
@@ -104,6 +104,7 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
             (Arc::clone(&own) as Arc<dyn Store>, Some(own))
         }
     };
+    let store: Arc<dyn Store> = Arc::new(CountedStore::new(store));
     let upkeep = Upkeep::new(upkeep, Arc::clone(&store));
     upkeep
         .start()
@@ -134,6 +135,7 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
     let limits = GateOptions {
         body_buffer_bytes: config.server.limits.body_buffer_bytes,
         body_bytes_max: config.server.limits.body_bytes_max,
+        body_pause_max: config.server.limits.body_read_timeout,
     };
     let gate = Gate::new(
         &limits,

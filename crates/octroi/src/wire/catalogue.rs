@@ -14,7 +14,7 @@ use octroi_egress::{AddressPolicy, Client, HostHeader, Target, UpstreamSpec};
 use octroi_policy::Methods;
 use octroi_proxy::{BodyBinding, Catalogue, Origin, Paywall, Service, Site};
 use octroi_types::{Redacted, ServiceId, TenantId};
-use octroi_x402::{Offer, OfferDetails, Terms};
+use octroi_x402::{Offer, OfferDetails, Terms, payment_identifier};
 
 use super::chains::Chains;
 
@@ -146,7 +146,7 @@ fn paywall(
     let details = OfferDetails {
         description: configured.description.clone(),
         mime_type: configured.mime_type.clone(),
-        extensions: None,
+        extensions: Some(payment_identifier::optional()),
     };
     let offer = Offer::new(terms, details).context("the offer cannot be made")?;
     Ok(Paywall {
@@ -203,7 +203,7 @@ fn origin(
 ) -> anyhow::Result<Origin> {
     let target = Target::parse(&upstream.origin.base.to_string())
         .with_context(|| format!("origin {}", upstream.origin))?;
-    // What the operator's own file names is allowed exactly as declared (identifiers, "Transport").
+    // What the operator's own file names is allowed exactly as declared, private addresses too.
     let policy = AddressPolicy::public_only().allow_target(target.host().clone(), target.port());
     let spec = UpstreamSpec {
         policy: Some(policy),

@@ -7,11 +7,13 @@ use anyhow::{Context as _, bail};
 use octroi_app::SupportedAsset;
 use octroi_chain::{
     AcceptedToken, Chain, ChainOptions, Facilitator, FacilitatorOptions, HttpTransport,
-    HttpTransportOptions, Settler, Transport, Wallet,
+    HttpTransportOptions, SettlementEnd, SettlementEvent, SettlementHook, Settler, Transport,
+    Wallet,
 };
 use octroi_config::{AssetConfig, NetworkConfig, Settlement};
 use octroi_egress::Client;
 use octroi_store::Store;
+use octroi_telemetry::metrics::{NetworkMetrics, SettlementResult};
 use octroi_types::{Address, ChainId, Mode, Redacted};
 use octroi_x402::Token;
 use tokio_util::sync::CancellationToken;
@@ -128,6 +130,8 @@ async fn options(
         .erc6492_factories
         .clone_from(&network.erc6492_factories);
     options.multicall = network.multicall_address;
+    options.final_confirmations = network.final_confirmations;
+    options.on_settlement = measure_settlements(network.chain);
     if let Settlement::Wallets(wallets) = &network.settlement {
         options.batch_max = wallets.batch_max;
         options.gas_per_authorization = wallets.gas_per_authorization_max;
@@ -137,6 +141,21 @@ async fn options(
             .context("max_fee_gwei is too large")?;
     }
     Ok(options)
+}
+
+fn measure_settlements(chain: ChainId) -> SettlementHook {
+    let metrics = NetworkMetrics::of(chain);
+    SettlementHook::new(move |event| match event {
+        SettlementEvent::Opened { payments } => metrics.settlement_batch(payments),
+        SettlementEvent::Ended { end, elapsed } => {
+            let result = match end {
+                SettlementEnd::Settled => SettlementResult::Settled,
+                SettlementEnd::Failed => SettlementResult::Failed,
+                SettlementEnd::Unknown => SettlementResult::Unknown,
+            };
+            metrics.settlement_finished(result, elapsed);
+        }
+    })
 }
 
 /// A token with its domain: from the file, or read from the contract where the file leaves it out.

@@ -53,9 +53,12 @@ fn measure(chain: &Chain) {
     let status = chain.status();
     NetworkMetrics::of(chain.id()).settlement_queue(status.waiting as u64);
     for lane in status.lanes {
+        let metrics = WalletMetrics::of(chain.id(), lane.wallet);
         if let Some(wei) = lane.balance_wei {
-            let gwei = u64::try_from(wei / WEI_PER_GWEI).unwrap_or(u64::MAX);
-            WalletMetrics::of(chain.id(), lane.wallet).balance_gwei(gwei);
+            metrics.balance_gwei(u64::try_from(wei / WEI_PER_GWEI).unwrap_or(u64::MAX));
+        }
+        if let Some(nonce) = lane.next_nonce {
+            metrics.next_nonce(nonce);
         }
     }
 }

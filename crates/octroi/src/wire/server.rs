@@ -127,7 +127,12 @@ fn acme_options(acme: &AcmeConfig, egress: &Client) -> anyhow::Result<AcmeOption
     };
     Ok(AcmeOptions {
         directory_url: acme.directory_url.expose().to_owned(),
-        contacts: acme.contact.clone(),
+        // The authority wants URLs (RFC 8555, 7.3).
+        contacts: acme
+            .contact
+            .iter()
+            .map(|address| format!("mailto:{address}"))
+            .collect(),
         hosts: acme.hosts.clone(),
         challenge: match acme.challenge {
             AcmeChallenge::Http01 => ChallengeKind::Http01,

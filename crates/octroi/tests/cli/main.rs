@@ -2,6 +2,7 @@
 #![cfg(test)] // Lets the lints see that everything here is a test.
 
 mod check;
+mod dev;
 mod pay;
 mod pay_answers;
 mod pay_limits;

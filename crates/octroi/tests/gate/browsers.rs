@@ -39,14 +39,25 @@ fn readable(answer: &Answer) {
         answer.header("access-control-allow-origin").as_deref(),
         Some("*")
     );
+    all_exposed(answer);
+}
+
+/// Scripts may read every header of the gate's.
+#[track_caller]
+fn all_exposed(answer: &Answer) {
     let exposed = answer.header("access-control-expose-headers").unwrap();
+    let exposed: Vec<_> = exposed.split(',').map(str::trim).collect();
     for name in [
         "PAYMENT-REQUIRED",
         "PAYMENT-RESPONSE",
         "X-PAYMENT-RESPONSE",
+        "WWW-Authenticate",
+        "Payment-Receipt",
         "X-Refund-Credit",
+        "X-Request-ID",
+        "Retry-After",
     ] {
-        assert!(exposed.contains(name), "{name}: {exposed}");
+        assert!(exposed.contains(&name), "{name}: {exposed:?}");
     }
 }
 
@@ -114,12 +125,21 @@ async fn every_answer_of_a_priced_route_can_be_read_by_a_browser() {
 #[tokio::test]
 async fn an_origins_own_policy_on_who_may_read_is_kept() {
     let gate = TestGate::start().await;
-    let reply = Reply::ok("content").header("access-control-allow-origin", "https://app.test");
-    gate.origin.answer(reply);
-    let answer = gate.buy(&gate.net.buyer(), &Request::get(ITEM)).await;
-    assert_eq!(
-        answer.header("access-control-allow-origin").as_deref(),
-        Some("https://app.test")
-    );
+    for status in [200, 404] {
+        let reply = Reply::status(status, "content")
+            .header("access-control-allow-origin", "https://app.test")
+            .header("access-control-expose-headers", "X-Mine, X-Other");
+        gate.origin.answer(reply);
+        let answer = gate.buy(&gate.net.buyer(), &Request::get(ITEM)).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(
+            answer.header("access-control-allow-origin").as_deref(),
+            Some("https://app.test")
+        );
+        // What the origin lets scripts read is read beside what the gate says.
+        all_exposed(&answer);
+        let exposed = answer.header("access-control-expose-headers").unwrap();
+        assert!(exposed.contains("X-Mine, X-Other"), "{exposed}");
+    }
     gate.finish().await;
 }

@@ -26,13 +26,23 @@ async fn setup() -> Setup {
 
 /// What a server asks of us about a payment, with the terms that its buyer accepted.
 pub(crate) fn asked(endpoint: &str, payment: &Payment) -> Request {
-    let payload: Value =
-        serde_json::from_slice(&STANDARD.decode(&payment.header_value).unwrap()).unwrap();
-    let body = json!({
+    posted(endpoint, &question(payment))
+}
+
+fn question(payment: &Payment) -> Value {
+    let payload = payload(payment);
+    json!({
         "x402Version": 2,
         "paymentRequirements": payload["accepted"],
         "paymentPayload": payload,
-    });
+    })
+}
+
+fn payload(payment: &Payment) -> Value {
+    serde_json::from_slice(&STANDARD.decode(&payment.header_value).unwrap()).unwrap()
+}
+
+fn posted(endpoint: &str, body: &Value) -> Request {
     Request::post(&format!("/facilitator/{endpoint}"), body.to_string())
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {TOKEN}"))
@@ -226,6 +236,218 @@ async fn a_payer_without_the_money_and_a_wrong_price_are_invalid_and_cost_no_gas
     );
     assert_eq!(gate.node.count("eth_sendRawTransaction"), 0);
     assert!(gate.finish().await.transactions.is_empty());
+}
+
+/// Somebody who plays no part.
+const STRANGER: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+
+/// What is wrong with a question, and what is told about it.
+type Wrong = (&'static str, fn(&mut Value), &'static str);
+
+/// Questions about a payment of version 2.
+const WRONG: &[Wrong] = &[
+    // The terms that the server demands.
+    (
+        "another token name",
+        |asked| asked["paymentRequirements"]["extra"]["name"] = json!("USD Coin"),
+        "invalid_exact_evm_token_name_mismatch",
+    ),
+    (
+        "another token version",
+        |asked| asked["paymentRequirements"]["extra"]["version"] = json!("1"),
+        "invalid_exact_evm_token_version_mismatch",
+    ),
+    (
+        "no token name",
+        |asked| asked["paymentRequirements"]["extra"] = json!({"version": "2"}),
+        "invalid_exact_evm_missing_eip712_domain",
+    ),
+    (
+        "a token that is not settled here",
+        |asked| asked["paymentRequirements"]["asset"] = json!(STRANGER),
+        "invalid_payment_requirements",
+    ),
+    (
+        "a network that is not settled on here",
+        |asked| asked["paymentRequirements"]["network"] = json!("eip155:8453"),
+        "invalid_payment_requirements",
+    ),
+    (
+        "a network of another kind",
+        |asked| asked["paymentRequirements"]["network"] = json!("solana:mainnet"),
+        "invalid_network",
+    ),
+    (
+        "another scheme",
+        |asked| asked["paymentRequirements"]["scheme"] = json!("upto"),
+        "invalid_exact_evm_scheme",
+    ),
+    (
+        "another way to transfer",
+        |asked| asked["paymentRequirements"]["extra"]["assetTransferMethod"] = json!("permit2"),
+        "unsupported_payload_type",
+    ),
+    (
+        "no time",
+        |asked| asked["paymentRequirements"]["maxTimeoutSeconds"] = json!(0),
+        "invalid_payment_requirements",
+    ),
+    (
+        "a price that is none",
+        |asked| asked["paymentRequirements"]["amount"] = json!("-1"),
+        "invalid_payment_requirements",
+    ),
+    // Others than the buyer says that it accepted, and others than it signed.
+    (
+        "another price",
+        |asked| asked["paymentRequirements"]["amount"] = json!("10001"),
+        "invalid_payment_requirements",
+    ),
+    (
+        "another price, accepted",
+        |asked| on_both_sides(asked, "amount", "10001"),
+        "invalid_exact_evm_payload_authorization_value_mismatch",
+    ),
+    (
+        "another payee",
+        |asked| asked["paymentRequirements"]["payTo"] = json!(STRANGER),
+        "invalid_payment_requirements",
+    ),
+    (
+        "another payee, accepted",
+        |asked| on_both_sides(asked, "payTo", STRANGER),
+        "invalid_exact_evm_recipient_mismatch",
+    ),
+    (
+        "another network accepted",
+        |asked| asked["paymentPayload"]["accepted"]["network"] = json!("eip155:8453"),
+        "invalid_exact_evm_network_mismatch",
+    ),
+    (
+        "another scheme accepted",
+        |asked| asked["paymentPayload"]["accepted"]["scheme"] = json!("upto"),
+        "invalid_exact_evm_scheme",
+    ),
+    // The authorization and its signature.
+    (
+        "no authorization",
+        |asked| asked["paymentPayload"]["payload"] = json!({"signature": "0x00"}),
+        "unsupported_payload_type",
+    ),
+    (
+        "expired",
+        |asked| authorized(asked, "validBefore", "1"),
+        "invalid_exact_evm_payload_authorization_valid_before",
+    ),
+    (
+        "valid for ever",
+        |asked| authorized(asked, "validBefore", "99999999999"),
+        "invalid_exact_evm_payload_authorization_valid_before",
+    ),
+    (
+        "not valid yet",
+        |asked| authorized(asked, "validAfter", "99999999999"),
+        "invalid_exact_evm_payload_authorization_valid_after",
+    ),
+    (
+        "less than was signed",
+        |asked| authorized(asked, "value", "9999"),
+        "invalid_exact_evm_payload_authorization_value_mismatch",
+    ),
+    (
+        "another nonce than was signed",
+        |asked| authorized(asked, "nonce", &format!("0x{:064x}", 7)),
+        "invalid_exact_evm_signature",
+    ),
+    (
+        "no signature",
+        |asked| asked["paymentPayload"]["payload"]["signature"] = json!("0x"),
+        "invalid_exact_evm_signature",
+    ),
+    (
+        "a wrapper around nothing",
+        |asked| {
+            let wrapper = format!("0x{}", "6492".repeat(16));
+            asked["paymentPayload"]["payload"]["signature"] = json!(wrapper);
+        },
+        "invalid_exact_evm_failed_to_parse_signature",
+    ),
+];
+
+/// Questions about a payment of version 1.
+const WRONG_V1: &[Wrong] = &[
+    (
+        "another token name",
+        |asked| asked["paymentRequirements"]["extra"]["name"] = json!("USD Coin"),
+        "invalid_exact_evm_token_name_mismatch",
+    ),
+    (
+        "another token version",
+        |asked| asked["paymentRequirements"]["extra"]["version"] = json!("1"),
+        "invalid_exact_evm_token_version_mismatch",
+    ),
+    (
+        "a network without a name",
+        |asked| asked["paymentRequirements"]["network"] = json!("eip155:84532"),
+        "invalid_network",
+    ),
+    (
+        "a dearer one",
+        |asked| asked["paymentRequirements"]["maxAmountRequired"] = json!("10001"),
+        "invalid_exact_evm_authorization_value",
+    ),
+    (
+        "another payee",
+        |asked| asked["paymentRequirements"]["payTo"] = json!(STRANGER),
+        "invalid_exact_evm_recipient_mismatch",
+    ),
+    (
+        "another network paid on",
+        |asked| asked["paymentPayload"]["network"] = json!("base"),
+        "invalid_exact_evm_network_mismatch",
+    ),
+];
+
+fn on_both_sides(asked: &mut Value, key: &str, value: &str) {
+    asked["paymentRequirements"][key] = json!(value);
+    asked["paymentPayload"]["accepted"][key] = json!(value);
+}
+
+fn authorized(asked: &mut Value, key: &str, value: &str) {
+    asked["paymentPayload"]["payload"]["authorization"][key] = json!(value);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_by_its_own_code_and_costs_nothing() {
+    let gate = setup().await.start().await;
+    let good = question(&payment(&gate).await);
+    let unpaid = gate.send(&Request::get(ITEM)).await;
+    let buyer = gate.net.buyer();
+    let good_v1 = json!({
+        "x402Version": 1,
+        "paymentRequirements": unpaid.json()["accepts"][0],
+        "paymentPayload": payload(&buyer.sign(&unpaid.required(Version::V1))),
+    });
+    for (good, wrong) in [(&good, WRONG), (&good_v1, WRONG_V1)] {
+        for (what, spoil, reason) in wrong {
+            let mut asked = good.clone();
+            spoil(&mut asked);
+            assert_ne!(asked, *good, "{what}");
+            let verified = gate.send(&posted("verify", &asked)).await.json();
+            assert_eq!(verified["isValid"], false, "{what}");
+            assert_eq!(verified["invalidReason"], *reason, "{what}");
+            let settled = gate.send(&posted("settle", &asked)).await.json();
+            assert_eq!(settled["success"], false, "{what}");
+            assert_eq!(settled["errorReason"], *reason, "{what}");
+        }
+    }
+    assert_eq!(gate.node.count("eth_sendRawTransaction"), 0);
+    // Nothing of that has used the payments up.
+    for good in [&good, &good_v1] {
+        let settled = gate.send(&posted("settle", good)).await.json();
+        assert_eq!(settled["success"], true, "{settled}");
+    }
+    assert_eq!(gate.finish().await.transactions.len(), 2);
 }
 
 #[tokio::test]

@@ -81,6 +81,54 @@ async fn trailers_of_a_paid_answer_pass_and_those_of_a_bound_body_do_not() {
     gate.finish().await;
 }
 
+/// A trailer is a head that comes late: nothing passes in it that may not pass in a head.
+#[tokio::test]
+async fn trailers_carry_no_payments_and_no_receipts() {
+    let gate = gate().await;
+    let reply = Reply::stream(200)
+        .header("trailer", "x-sum, payment-response, x-refund-credit")
+        .data("ab")
+        .trailer("payment-response", "forged")
+        .trailer("x-refund-credit", "forged")
+        .trailer("x-sum", "7");
+    for path in ["/up", ITEM] {
+        gate.origin.answer(reply.clone());
+        let host = if path == ITEM {
+            None
+        } else {
+            Some("site.test")
+        };
+        let mut request = Request::new("POST", path)
+            .header("te", "trailers")
+            .header(
+                "trailer",
+                "x-check, x-payment, x-original-url, x-request-id",
+            )
+            .header("transfer-encoding", "chunked");
+        if let Some(host) = host {
+            request = request.host(host);
+        } else {
+            let payment = gate.sign(&gate.net.buyer(), &Request::post(ITEM, "")).await;
+            request = payment.on(request);
+        }
+        let mut connection = gate.client.connect().await;
+        connection.send_head(&request).await;
+        connection.write_chunk(b"body").await;
+        let trailers = "0\r\nx-check: 42\r\nx-payment: e30=\r\nx-original-url: /other\r\n\
+                        x-request-id: forged\r\n\r\n";
+        connection.write(trailers.as_bytes()).await;
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, answer.text()), (200, "ab"), "{path}");
+        let names: Vec<_> = answer.trailers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["x-sum"], "{path}");
+        let seen = gate.origin.last();
+        let names: Vec<_> = seen.trailers.keys().map(|name| name.as_str()).collect();
+        let passed: &[&str] = if host.is_some() { &["x-check"] } else { &[] };
+        assert_eq!(names, passed, "{path}");
+    }
+    gate.finish().await;
+}
+
 #[tokio::test]
 async fn ranges_and_conditions_are_the_origins_to_answer_and_are_sold() {
     let gate = gate().await;

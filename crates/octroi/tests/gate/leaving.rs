@@ -52,6 +52,49 @@ async fn a_client_that_leaves_before_the_head_is_settled_and_has_a_credit() {
     }
 }
 
+/// A client whose time-out passed signs again while the gate still works for its first request.
+#[tokio::test]
+async fn a_client_that_left_and_signs_again_at_once_is_not_charged_twice() {
+    for path in [ITEM, FIRST] {
+        let impatient = Setup::new().await.options(|options| {
+            options.payments.earlier_wait = std::time::Duration::from_millis(50);
+        });
+        let gate = impatient.start().await;
+        let (buyer, hold) = (gate.net.buyer(), Hold::new());
+        gate.origin.answer(Reply::ok("content").held(&hold));
+        let connection = begin(&gate, &buyer, path).await;
+        hold.reached().await;
+        let open = open_connections(&gate).await;
+        connection.reset();
+        eventually("the gate has noticed", async || {
+            (open_connections(&gate).await < open).then_some(())
+        })
+        .await;
+        gate.origin.answer(Reply::ok("content"));
+        let second = gate.sign(&buyer, &Request::get(path)).await;
+        let answer = gate.send(&second.on(Request::get(path))).await;
+        assert_eq!(answer.outcome(), (503, "settlement_pending".to_owned()));
+        hold.release();
+        gate.books_say("a credit is there", |books| books.credit_units() == PRICE)
+            .await;
+        let answer = gate.send(&second.on(Request::get(path))).await;
+        assert_eq!((answer.status, answer.text()), (200, "content"), "{path}");
+        assert!(!gate.net.is_used(buyer.address, second.authorization.nonce));
+        assert_eq!(gate.paid_units(), PRICE);
+        assert_eq!(gate.finish().await.states(), [CREDITED, COVERED]);
+    }
+}
+
+async fn open_connections(gate: &TestGate) -> u64 {
+    let metrics = gate.send(&Request::get("/metrics")).await;
+    let open = "octroi_connections_open{listener=\"gate\"} ";
+    let line = metrics
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix(open));
+    line.unwrap().parse().unwrap()
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_during_the_settlement_is_settled_and_has_a_credit() {
     for path in [ITEM, FIRST] {

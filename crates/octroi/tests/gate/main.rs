@@ -2,14 +2,20 @@
 //! scripted origin and a node that fails as it is told.
 #![cfg(test)] // Lets the lints see that everything here is a test.
 
+mod acme;
+mod assets;
 mod browsers;
 mod chain_faults;
 mod copies;
+mod counting;
 mod crash;
 mod facilitator;
 mod forwarding;
 mod kill;
 mod leaving;
+mod levels;
+mod limits;
+mod metrics;
 mod mutation;
 mod origin_faults;
 mod paths;
@@ -21,12 +27,21 @@ mod recall;
 mod refusing;
 mod remote;
 mod secrets;
+mod sites;
+mod slow_bodies;
+mod smart_wallets;
+mod starting;
 mod stopping;
 mod stranger;
 mod streams;
+mod surfaces;
+mod tls;
+mod tls_client;
+mod told;
 mod trust;
 mod unpaid;
 mod upgrades;
+mod uploads;
 
 use octroi_claim::{PaymentState, WorkState};
 

@@ -1,4 +1,5 @@
-//! No payload and no secret is kept or told: what passes through is looked for everywhere.
+//! No payload, no secret and no client's address is kept or told: what passes through is looked for
+//! everywhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,6 +21,8 @@ const MARKERS: [&str; 7] = [
     "marker-answer-header",
     "marker-websocket",
 ];
+/// The client that a proxy in front of the gate speaks for. The proxy itself is known by its ports.
+const CLIENT: &str = "203.0.113.77";
 /// What the gate shows to origins, and what others show to it.
 const BEARER: &str = "marker-bearer-of-an-origin";
 const IN_QUERY: &str = "marker-key-in-a-query";
@@ -27,6 +30,7 @@ const FACILITATOR: &str = "marker-token-of-a-server";
 
 async fn world() -> World {
     let mut world = World::around(Net::new()).await;
+    world.server = "trusted_proxies = [\"127.0.0.1\"]".to_owned();
     world.write("bearer", BEARER);
     world.write("in-query", IN_QUERY);
     let hash = hex::encode(Sha256::digest(FACILITATOR));
@@ -86,6 +90,8 @@ format = "json"
 struct Traffic {
     gate: GateProcess,
     signed: Vec<Payment>,
+    /// Where connections came from.
+    peers: Vec<String>,
     /// The gate's own words.
     said: Vec<Answer>,
 }
@@ -93,6 +99,7 @@ struct Traffic {
 fn marked(request: Request) -> Request {
     let target = format!("{}?q=marker-query", request.target);
     Request { target, ..request }
+        .header("x-forwarded-for", CLIENT)
         .header("cookie", "marker-cookie")
         .header("authorization", "Bearer marker-authorization")
 }
@@ -249,7 +256,10 @@ impl Traffic {
             "GET / HTTP/1.1\r\nmarker-cookie\r\n\r\n",
             "marker-query / HTTP/9\r\n\r\n",
         ] {
-            if let Some(answer) = self.gate.client.send_raw(raw.as_bytes()).await {
+            let mut connection = self.gate.client.connect().await;
+            self.peers.push(connection.local_address().to_string());
+            connection.write(raw.as_bytes()).await;
+            if let Some(answer) = connection.try_answer().await {
                 self.hear(answer);
             }
         }
@@ -258,7 +268,13 @@ impl Traffic {
     async fn passed(&mut self) {
         self.gate.world.origin.answer(content());
         let free = marked(Request::post("/free", "marker-request-body")).host("site.test");
-        assert_eq!(self.gate.send(&free).await.status, 200);
+        let mut connection = self.gate.client.connect().await;
+        self.peers.push(connection.local_address().to_string());
+        connection.send(&free).await;
+        assert_eq!(connection.answer().await.status, 200);
+        // The gate knows for whom the proxy speaks.
+        let seen = self.gate.world.origin.last();
+        assert_eq!(seen.header("x-forwarded-for").as_deref(), Some(CLIENT));
         self.gate.world.origin.answer(Reply::echo());
         let mut connection = self.gate.client.connect().await;
         let upgrade = marked(Request::get("/chat"))
@@ -289,6 +305,7 @@ impl Traffic {
         let terms = self.gate.send(&request).await.required(Version::V2);
         let payment = self.gate.world.net.buyer().sign(&terms);
         let mut connection = self.gate.client.connect().await;
+        self.peers.push(connection.local_address().to_string());
         connection.send(&payment.on(request)).await;
         hold.reached().await;
         connection.reset();
@@ -336,8 +353,9 @@ fn payload(payment: &Payment) -> Value {
 fn secrets(traffic: &Traffic) -> Vec<String> {
     let mut secrets: Vec<String> = MARKERS
         .iter()
-        .chain(&[BEARER, IN_QUERY, FACILITATOR])
+        .chain(&[BEARER, IN_QUERY, FACILITATOR, CLIENT])
         .map(|marker| (*marker).to_owned())
+        .chain(traffic.peers.iter().cloned())
         .collect();
     for wallet in traffic.gate.world.net.wallets() {
         secrets.push(hex::encode(wallet.secret_key.expose()));
@@ -375,6 +393,7 @@ async fn no_payload_and_no_secret_is_found_in_logs_metrics_errors_and_database()
     let mut traffic = Traffic {
         gate,
         signed: Vec::new(),
+        peers: Vec::new(),
         said: Vec::new(),
     };
     traffic.sold().await;

@@ -7,7 +7,7 @@ use octroi_testkit::{Fault, PATIENCE, Request, Setup, TestGate};
 use octroi_x402::Version;
 use sha2::{Digest, Sha256};
 
-use crate::{CREDITED, FIRST, ITEM, PRICE, SENDS, SERVED};
+use crate::{CREDITED, FIRST, ITEM, PRICE, RELEASED, SENDS, SERVED};
 
 const TOKEN: &str = "a-token-of-the-shop";
 
@@ -73,6 +73,29 @@ async fn what_the_facilitator_does_not_know_is_pending_and_found_on_the_chain() 
         .await;
     // Nobody collected the success there.
     facilitator.finish_with_open(1).await;
+}
+
+#[tokio::test]
+async fn a_facilitator_that_is_not_there_keeps_no_payment() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let settlement = format!("[network.base-sepolia.facilitator]\nurl = \"http://{address}\"\n");
+    let shop = Setup::new().await.settled_by(&settlement).start().await;
+    let buyer = shop.net.buyer();
+    for path in [ITEM, FIRST] {
+        let request = Request::get(path);
+        let paid = shop.sign(&buyer, &request).await.on(request);
+        for _ in 0..2 {
+            let answer = shop.send(&paid).await;
+            assert_eq!(
+                answer.outcome(),
+                (503, "settlement_unavailable".to_owned()),
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(shop.finish().await.states(), [RELEASED; 4]);
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ fn send_authorization(net: &Net, authorization: &Authorization, signature: &[u8]
         signature[..32].try_into().unwrap(),
         signature[32..64].try_into().unwrap(),
     ];
-    transact(net, [selector, arguments.as_flattened()].concat())
+    transact(net, TOKEN, [selector, arguments.as_flattened()].concat())
 }
 
 fn amount_word(units: u64) -> [u8; 32] {
@@ -79,17 +79,17 @@ fn amount_word(units: u64) -> [u8; 32] {
     word
 }
 
-/// A call of the token by the stranger.
-fn transact(net: &Net, data: Vec<u8>) -> String {
+/// A call by the stranger; its transaction hash.
+pub(crate) fn transact(net: &Net, to: Address, data: Vec<u8>) -> String {
     let stranger = net.stranger();
     let key = SecretKey::from_byte_array(*stranger.secret_key.expose()).unwrap();
     let transaction = TxEip1559 {
         chain_id: CHAIN.0,
         nonce: net.sent_by(stranger.address),
-        gas_limit: 300_000,
+        gas_limit: 1_000_000,
         max_fee_per_gas: 1_000_000_000_000,
         max_priority_fee_per_gas: 1_000_000_000,
-        to: alloy_primitives::TxKind::Call(TOKEN.0.into()),
+        to: alloy_primitives::TxKind::Call(to.0.into()),
         input: data.into(),
         ..TxEip1559::default()
     };
