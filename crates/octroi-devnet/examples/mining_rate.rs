@@ -1,5 +1,5 @@
 //! How many authorizations a second the network settles, one block per batch, and how long
-//! reopening takes. `cargo run --release -p octroi-devnet --example throughput [AUTHORIZATIONS]`
+//! reopening takes. `cargo run --release -p octroi-devnet --example mining_rate [AUTHORIZATIONS]`
 
 #[path = "../tests/devnet/support.rs"]
 #[expect(

@@ -3,21 +3,26 @@
 //! Works on the stable toolchain: the instrumentation is an LLVM pass, and the fuzzer comes as a
 //! crate. What is lost against a nightly toolchain is the address sanitizer, which code without
 //! `unsafe` can do without.
+//!
+//! What a target finds worth keeping is written to `fuzz/corpus`, which is not part of the tree. It starts from
+//! `fuzz/seeds/<target>`, a few small inputs that are in order, and from the words in
+//! `fuzz/dictionaries/<target>.dict` where there is one: from nothing, a short run hardly gets past the
+//! first layer of a format.
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use crate::run::{cargo, root, run, say};
+use crate::run::{cargo, output, root, run, say};
 
 /// Coverage counters and a table of places, which libFuzzer reads.
 const RUSTFLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1";
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// How long each target runs in `cargo xtask test`, in seconds.
 const SHORT_SECONDS: u32 = 5;
@@ -45,7 +50,9 @@ pub(crate) fn short() -> Result<()> {
 pub(crate) fn fuzz(arguments: &FuzzArguments) -> Result<()> {
     let targets = targets(arguments.target.as_deref())?;
     let target_dir = target_dir();
-    let mut build = cargo(["build", "--release", "--target", TRIPLE]);
+    // Named, so that Cargo leaves build scripts and macros uninstrumented.
+    let host = host()?;
+    let mut build = cargo(["build", "--release", "--target", &host]);
     build
         .args(["--manifest-path", "fuzz/Cargo.toml"])
         .env("CARGO_TARGET_DIR", &target_dir)
@@ -54,13 +61,17 @@ pub(crate) fn fuzz(arguments: &FuzzArguments) -> Result<()> {
     for name in &targets {
         say(&format!("fuzz: {name} for {} s", arguments.seconds));
         let corpus = root().join("fuzz/corpus").join(name);
+        let seeds = root().join("fuzz/seeds").join(name);
+        let dictionary = root().join(format!("fuzz/dictionaries/{name}.dict"));
         let artifacts = root().join("fuzz/artifacts").join(name);
+        ensure!(seeds.is_dir(), "fuzz target {name} has no seeds");
         fs::create_dir_all(&corpus)?;
         fs::create_dir_all(&artifacts)?;
-        let binary = target_dir.join(TRIPLE).join("release").join(name);
-        let mut fuzzer = std::process::Command::new(binary);
+        let binary = target_dir.join(&host).join("release").join(name);
+        let mut fuzzer = Command::new(binary);
+        // New inputs go to the first folder.
         fuzzer
-            .arg(&corpus)
+            .args([&corpus, &seeds])
             .arg(format!("-max_total_time={}", arguments.seconds))
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .args([
@@ -70,6 +81,9 @@ pub(crate) fn fuzz(arguments: &FuzzArguments) -> Result<()> {
                 "-verbosity=0",
             ])
             .arg("-print_final_stats=1");
+        if dictionary.is_file() {
+            fuzzer.arg(format!("-dict={}", dictionary.display()));
+        }
         run(&mut fuzzer).with_context(|| format!("fuzz target {name}"))?;
     }
     Ok(())
@@ -90,6 +104,15 @@ fn targets(only: Option<&str>) -> Result<Vec<String>> {
         Some(only) if names.iter().any(|name| name == only) => Ok(vec![only.to_owned()]),
         Some(only) => bail!("no fuzz target {only}; there are: {}", names.join(", ")),
     }
+}
+
+/// The platform that we run on, as the compiler names it.
+fn host() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = output(Command::new(rustc).arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not say for which platform it builds")?;
+    Ok(host.to_owned())
 }
 
 fn target_dir() -> PathBuf {

@@ -80,9 +80,13 @@ impl Stages {
         };
         let nextest = self.nextest;
         self.tests("acme", |runner| {
-            runner
-                .env("PATH", path)
-                .args(["--package", "octroi-server", "pebble"]);
+            runner.env("PATH", path).args([
+                "--package",
+                "octroi-server",
+                "--package",
+                "octroi",
+                "pebble",
+            ]);
             if nextest {
                 runner.args(["--run-ignored", "only"])
             } else {
