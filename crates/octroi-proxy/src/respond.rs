@@ -118,6 +118,17 @@ pub(crate) fn method_not_allowed(allowed: HeaderValue, request: RequestId) -> Re
     response
 }
 
+/// What may be done here, which is free to ask (RFC 9110, 9.3.7); the origin is not asked.
+pub(crate) fn options(allowed: HeaderValue) -> Response<GateBody> {
+    let mut response = Response::new(GateBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ALLOW, allowed);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    cors::expose(headers);
+    response
+}
+
 /// The terms: one 402 that clients of both versions can pay.
 pub(crate) fn challenge(
     offer: &Offer,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use octroi_app::{Checked, GivenUp, Payments, Purchase};
 use octroi_claim::{Binding, SecretHash};
@@ -61,6 +61,9 @@ impl Till {
             return cors::preflight(headers, sale.paywall.allow.clone());
         }
         if !sale.paywall.methods.covers(method.as_str()) {
+            if method == Method::OPTIONS {
+                return respond::options(sale.paywall.allow.clone());
+            }
             return respond::method_not_allowed(sale.paywall.allow.clone(), id);
         }
         if hop_by_hop::asks_for_websocket(headers) {

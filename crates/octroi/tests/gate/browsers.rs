@@ -87,6 +87,21 @@ async fn a_preflight_for_a_priced_route_is_answered_without_the_origin() {
 }
 
 #[tokio::test]
+async fn what_may_be_done_is_free_to_ask() {
+    let gate = TestGate::start().await;
+    let answer = gate.send(&Request::new("OPTIONS", ITEM)).await;
+    assert_eq!((answer.status, answer.text()), (204, ""));
+    let allowed = answer.header("allow").unwrap();
+    assert!(
+        allowed.contains("GET") && allowed.contains("OPTIONS"),
+        "{allowed}"
+    );
+    all_exposed(&answer);
+    assert_eq!(gate.origin.calls(), 0);
+    gate.finish().await;
+}
+
+#[tokio::test]
 async fn a_preflight_for_something_free_is_the_origins() {
     let gate = Setup::new().await.sections(SITE).start().await;
     gate.origin
