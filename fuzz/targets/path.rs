@@ -2,13 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use octroi_policy::{
-    Access, CanonicalPath, Methods, Route, RouteTable, Target, Unlisted, Verdict,
-};
+use octroi_policy::{Access, CanonicalPath, Methods, Route, RouteTable, Target, Unlisted, Verdict};
 
 fuzz_target!(|raw: &str| {
     let _ = Target::parse(raw);
-    let Ok(path) = CanonicalPath::parse(raw) else { return };
+    let Ok(path) = CanonicalPath::parse(raw) else {
+        return;
+    };
     let again = CanonicalPath::parse(path.as_str()).expect("the forwarded form is canonical");
     assert_eq!(again.as_str(), path.as_str());
     let price = "1".parse().expect("a price");
@@ -22,6 +22,9 @@ fuzz_target!(|raw: &str| {
     // A plain reading of the forwarded path, as a simple origin would make it.
     let plain = path.as_str().to_ascii_lowercase();
     if plain == "/paid" || plain.starts_with("/paid/") {
-        assert!(matches!(table.decide("GET", &path), Verdict::Priced(_)), "{raw:?}");
+        assert!(
+            matches!(table.decide("GET", &path), Verdict::Priced(_)),
+            "{raw:?}"
+        );
     }
 });

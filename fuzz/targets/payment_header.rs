@@ -12,6 +12,9 @@ fuzz_target!(|text: &str| {
         }
     }
     if let Ok(receipt) = SettleResponse::from_header(text) {
-        assert_eq!(SettleResponse::from_header(&receipt.to_header()).as_ref(), Ok(&receipt));
+        assert_eq!(
+            SettleResponse::from_header(&receipt.to_header()).as_ref(),
+            Ok(&receipt)
+        );
     }
 });

@@ -35,8 +35,8 @@ pub use gate::{FACILITATOR_TOKEN, Gate, Transaction};
 pub use http::{Http, Reply};
 pub use market::{AFTER, FIRST, Market, SITE_HOST, Settler, Setup};
 pub use official::{
-    Buyer, Order, PAID_PATH, PRICE, Purchase, Seller, express_stack, facilitator, sign_payments,
-    streaming_buyer,
+    Buyer, Order, PAID_PATH, PRICE, Purchase, Seller, express_stack, facilitator, known_assets,
+    sign_payments, streaming_buyer,
 };
 pub use origin::{EventStream, Origin, Seen, pattern_sha256};
 pub use payment::{Draft, Payment, Terms, base64, encoded, unix_seconds};

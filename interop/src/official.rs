@@ -27,6 +27,19 @@ pub async fn facilitator(rpc: &Rpc) -> Result<Service> {
     Service::start("the facilitator", command).await
 }
 
+/// What the official packages of both versions, and viem, know of networks and their dollar tokens.
+///
+/// # Errors
+/// When they cannot be asked.
+pub async fn known_assets() -> Result<Value> {
+    let command = installed::node_script("known-assets.mjs")?;
+    let (status, output) = Process::start("the tables", command)?.finish().await?;
+    ensure!(status.success(), "the tables cannot be read:\n{output}");
+    // Node's own warnings are no JSON.
+    let line = output.lines().find(|line| line.starts_with('{'));
+    Ok(serde_json::from_str(line.context("no tables")?)?)
+}
+
 /// The official servers: a shop each, which sells [`PAID_PATH`] and counts what its handler did at `/calls`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seller {

@@ -1,17 +1,30 @@
 //! The same requests to the official Express stack and to the gate: what each answers, and every
 //! difference with its reason. Both sell the same thing for the same price to the same payee.
 
+mod ask;
 mod cases;
 mod change;
 
 use anyhow::{Context as _, Result, ensure};
 use octroi_interop::{
-    AFTER, BUYERS, Market, PAID_PATH, PAYEE, PRICE, Reply, Seller, Terms, facilitator,
+    AFTER, BUYERS, Market, PAID_PATH, PAYEE, PRICE, Reply, Seller, Setup, Terms, facilitator,
 };
 use serde_json::Value;
 
-use self::cases::CASES;
+use self::cases::{CASES, Field, REQUESTS};
 use self::change::{Change, Sent};
+
+/// Sold to the same methods as what the reference sells.
+const PAGE: &str = "/api/x402/pay/shop/page";
+const PAYWALL: &str = r#"
+[[service.paywall]]
+slug = "page"
+price = "0.001"
+path = "/upload"
+methods = ["GET", "POST"]
+"#;
+/// Where the gate says that it is.
+const PUBLIC_URL: &str = "http://127.0.0.1:8402";
 
 #[tokio::test]
 async fn the_gate_answers_as_the_reference_does() -> Result<()> {
@@ -48,6 +61,77 @@ async fn the_gate_answers_as_the_reference_does() -> Result<()> {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+/// Every other method, bodies, and a path that is not sold; and what the terms and the receipt say.
+#[tokio::test]
+async fn the_gate_answers_other_requests_as_the_reference_does() -> Result<()> {
+    let setup = Setup {
+        paywalls: PAYWALL.to_owned(),
+        ..Setup::default()
+    };
+    let market = Market::open_with(&setup).await?;
+    let facilitator = facilitator(&market.chain).await?;
+    let shop = Seller::Express
+        .start(facilitator.url(), None, PAYEE.address)
+        .await?;
+    let reference = Side::open(&market, format!("{}{PAID_PATH}", shop.url())).await?;
+    let gate = Side::open(&market, format!("{}{PAGE}", market.gate.url()?)).await?;
+    let mut wrong = Vec::new();
+    for (name, ask, by_reference, by_gate, why) in REQUESTS {
+        let is_same = by_reference == by_gate;
+        assert_eq!(is_same, why.is_empty(), "{name}: say why, or do not");
+        for (who, side, expected) in [
+            ("reference", &reference, by_reference),
+            ("gate", &gate, by_gate),
+        ] {
+            let told = side
+                .asked(ask)
+                .await
+                .with_context(|| format!("{name}: {who}"))?;
+            if told != **expected {
+                wrong.push(format!("{name}: the {who} answers {told:?}"));
+            }
+        }
+    }
+    let (by_reference, by_gate) = (
+        reference.documents(&reference.url).await?,
+        gate.documents(&format!("{PUBLIC_URL}{PAGE}")).await?,
+    );
+    for (reference, gate, fields) in [
+        (&by_reference.0, &by_gate.0, cases::terms()),
+        (&by_reference.1, &by_gate.1, cases::receipt()),
+    ] {
+        wrong.extend(differences("reference", reference, &fields, |field| {
+            &field.1
+        }));
+        wrong.extend(differences("gate", gate, &fields, |field| &field.2));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Where a document is not as its fields are listed.
+fn differences(
+    who: &str,
+    document: &Value,
+    fields: &[Field],
+    expected: impl Fn(&Field) -> &Value,
+) -> Vec<String> {
+    let keys = document.as_object().into_iter().flat_map(|map| map.keys());
+    let unlisted = keys.filter(|key| !fields.iter().any(|field| field.0 == **key));
+    let mut wrong: Vec<_> = unlisted
+        .map(|key| format!("{key}: the {who} writes {}", document[key]))
+        .collect();
+    for field in fields {
+        let (key, why) = (field.0, field.3);
+        let is_same = field.1 == field.2;
+        assert_eq!(is_same, why.is_empty(), "{key}: say why, or do not");
+        if document[key] != *expected(field) {
+            wrong.push(format!("{key}: the {who} writes {}", document[key]));
+        }
+    }
+    wrong
 }
 
 /// The body that clients of version 1 read, beside that of the last server of version 1.
@@ -103,6 +187,28 @@ impl<'m> Side<'m> {
     async fn open(market: &'m Market, url: String) -> Result<Self> {
         let terms = Terms::of(&market.http.get(&url).await?)?;
         Ok(Self { market, url, terms })
+    }
+
+    /// The terms and the receipt of a purchase, without what is another one each time. `named` is what the
+    /// terms call the resource.
+    async fn documents(&self, named: &str) -> Result<(Value, Value)> {
+        let unpaid = self.market.http.get(&self.url).await?;
+        let mut required = unpaid.decoded("payment-required")?;
+        ensure!(required["resource"]["url"] == named, "{required}");
+        required["resource"]["url"] = cases::ITS_URL.into();
+        let payment = self.terms.sign(&self.market.chain, BUYERS[0]).await?;
+        let header = payment.header();
+        let paid = self
+            .market
+            .http
+            .get_with(&self.url, "payment-signature", &header)
+            .await?;
+        let mut receipt = paid.decoded("payment-response")?;
+        let hash = receipt["transaction"].as_str().context("no hash")?;
+        let mined = self.market.chain.receipt(hash.parse()?).await?;
+        ensure!(mined.is_some_and(|mined| mined.succeeded), "{receipt}");
+        receipt["transaction"] = cases::ITS_HASH.into();
+        Ok((required, receipt))
     }
 
     /// Sends the request, looks that exactly what the answer says was charged, and describes the answer.

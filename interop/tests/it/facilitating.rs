@@ -199,34 +199,54 @@ async fn strangers_and_foreign_terms_are_refused() -> anyhow::Result<()> {
         assert_eq!(market.http.get(&url).await?.status, 401);
     }
 
-    // The seller's own terms count, not what the payment says that it accepted.
+    // The seller's own terms count, and what the payment says that it accepted has to be the same.
     let desk = Desk::of(&market)?;
-    for (key, value, reason) in [
+    let stranger = json!(BUYERS[1].address);
+    let domain = |name: &str, version: &str| json!({"name": name, "version": version});
+    for (key, value, alone, accepted) in [
         (
             "amount",
             json!("1001"),
+            "invalid_payment_requirements",
             "invalid_exact_evm_payload_authorization_value_mismatch",
         ),
         (
             "payTo",
-            json!(BUYERS[1].address),
+            stranger.clone(),
+            "invalid_payment_requirements",
             "invalid_exact_evm_recipient_mismatch",
         ),
         (
             "asset",
-            json!(BUYERS[1].address),
+            stranger,
             "invalid_payment_requirements",
+            "invalid_payment_requirements",
+        ),
+        (
+            "extra",
+            domain("USD Coin", "2"),
+            "invalid_exact_evm_token_name_mismatch",
+            "invalid_exact_evm_token_name_mismatch",
+        ),
+        (
+            "extra",
+            domain("USDC", "1"),
+            "invalid_exact_evm_token_version_mismatch",
+            "invalid_exact_evm_token_version_mismatch",
         ),
     ] {
         let mut demanded = terms.clone();
         demanded.accepted[key] = value;
-        let told = desk.ask("verify", &payment, &demanded).await?;
-        assert_eq!(told["isValid"], false, "{key}");
-        let told_reason = told["invalidReason"].as_str();
-        let accepted = [Some(reason), Some("invalid_payment_requirements")];
-        assert!(accepted.contains(&told_reason), "{key}: {told}");
-        let told = desk.ask("settle", &payment, &demanded).await?;
-        assert_eq!(told["success"], false, "{key}");
+        let mut accepting = payment.clone();
+        accepting.draft.terms = demanded.clone();
+        for (payment, reason) in [(&payment, alone), (&accepting, accepted)] {
+            let told = desk.ask("verify", payment, &demanded).await?;
+            assert_eq!(told["isValid"], false, "{key}");
+            assert_eq!(told["invalidReason"], reason, "{key}");
+            let told = desk.ask("settle", payment, &demanded).await?;
+            assert_eq!(told["success"], false, "{key}");
+            assert_eq!(told["errorReason"], reason, "{key}");
+        }
     }
     assert_eq!(market.line.calls("eth_sendRawTransaction"), 0);
     assert!(market.gate.transactions().await?.is_empty());

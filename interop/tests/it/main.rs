@@ -7,6 +7,7 @@ mod chain_faults;
 mod differential;
 mod facilitating;
 mod gate_process;
+mod known_assets;
 mod official_stack;
 mod origin;
 mod origin_failures;

@@ -1,8 +1,9 @@
 //! Every request that is compared. This table is where the gate is meant to differ from the reference.
 
-use octroi_interop::BUYERS;
-use serde_json::Value;
+use octroi_interop::{BASE_SEPOLIA_USDC, BUYERS, PAYEE, PRICE};
+use serde_json::{Value, json};
 
+use super::ask::Ask;
 use super::change::{Change, STRANGER, high_s};
 
 /// The reference says it in prose, or as an error of its own; the gate says it with a code.
@@ -293,6 +294,20 @@ pub(super) const CASES: &[Case] = &[
         SAME,
     ),
     (
+        "with an identifier",
+        Change::Json(|payment| identified(payment, "pay_7d5d747be160e280504c099d984bcfe0")),
+        "200 paid",
+        "200 paid",
+        SAME,
+    ),
+    (
+        "with an identifier that is none",
+        Change::Json(|payment| identified(payment, "short")),
+        "200 paid",
+        "200 paid",
+        SAME,
+    ),
+    (
         "with null for what is absent",
         Change::Json(|payment| payment["extensions"] = Value::Null),
         "200 paid",
@@ -325,6 +340,209 @@ pub(super) const CASES: &[Case] = &[
         CODED,
     ),
 ];
+
+/// A request that differs in anything but the payment, and as above. Here an answer is its status, what its
+/// receipt says, the methods that it allows, and whether it is empty.
+pub(super) type Asked = (&'static str, Ask, &'static str, &'static str, &'static str);
+
+/// The headers of a browser that asks whether a page of another site may pay.
+const PREFLIGHT: &[(&str, &str)] = &[
+    ("origin", "https://shop.example"),
+    ("access-control-request-method", "GET"),
+    ("access-control-request-headers", "payment-signature"),
+];
+/// The reference guards exactly the methods that its seller writes down; Express answers HEAD by the page all
+/// the same, which has then been sold for nothing.
+const HEAD: &str = "who may GET may HEAD, for the same price";
+const CLOSED: &str = "pricing some methods closes the others, and says which are open";
+
+pub(super) const REQUESTS: &[Asked] = &[
+    ("HEAD", Ask::of("HEAD"), "200, empty", "402, empty", HEAD),
+    (
+        "HEAD with a payment",
+        Ask::paying("HEAD"),
+        "200, empty",
+        "200 paid, empty",
+        HEAD,
+    ),
+    (
+        "OPTIONS",
+        Ask::of("OPTIONS"),
+        "200, allow: GET, HEAD, POST",
+        "204, allow: GET, POST, HEAD, OPTIONS, empty",
+        "an answer without a body says so",
+    ),
+    (
+        "a browser's question",
+        Ask {
+            headers: PREFLIGHT,
+            ..Ask::of("OPTIONS")
+        },
+        "200, allow: GET, HEAD, POST",
+        "204, access-control-allow-methods: GET, POST, HEAD, OPTIONS, empty",
+        "pages of other sites may pay, without the seller adding a package for it",
+    ),
+    ("POST", Ask::of("POST"), "402", "402", SAME),
+    (
+        "POST of something",
+        Ask::of("POST").with_body("hello"),
+        "402",
+        "402",
+        SAME,
+    ),
+    (
+        "POST with a payment",
+        Ask::paying("POST"),
+        "200 paid",
+        "200 paid",
+        SAME,
+    ),
+    (
+        "POST of something with a payment",
+        Ask::paying("POST").with_body("hello"),
+        "200 paid",
+        "200 paid",
+        SAME,
+    ),
+    (
+        "PUT",
+        Ask::of("PUT").with_body("hello"),
+        "404",
+        "405, allow: GET, POST, HEAD, OPTIONS",
+        CLOSED,
+    ),
+    (
+        "PUT with a payment",
+        Ask::paying("PUT").with_body("hello"),
+        "404",
+        "405, allow: GET, POST, HEAD, OPTIONS",
+        CLOSED,
+    ),
+    (
+        "DELETE",
+        Ask::of("DELETE"),
+        "404",
+        "405, allow: GET, POST, HEAD, OPTIONS",
+        CLOSED,
+    ),
+    (
+        "a method that does not exist",
+        Ask::of("GOT"),
+        "400, empty",
+        "405, allow: GET, POST, HEAD, OPTIONS",
+        "Node's parser knows a fixed list of methods",
+    ),
+    (
+        "an unknown path",
+        Ask::of("GET").at_nothing(),
+        "404",
+        "404",
+        SAME,
+    ),
+    (
+        "an unknown path with a payment",
+        Ask::paying("GET").at_nothing(),
+        "404",
+        "404",
+        SAME,
+    ),
+    (
+        "POST to an unknown path",
+        Ask::of("POST").with_body("hello").at_nothing(),
+        "404",
+        "404",
+        SAME,
+    ),
+];
+
+/// Stand for what is another one each time.
+pub(super) const ITS_URL: &str = "its URL";
+pub(super) const ITS_HASH: &str = "its hash";
+
+/// A field of a document, what the reference and the gate write there, and why not the same.
+pub(super) type Field = (&'static str, Value, Value, &'static str);
+
+fn same(key: &'static str, value: Value) -> Field {
+    (key, value.clone(), value, SAME)
+}
+
+/// What the terms of a 402 say.
+pub(super) fn terms() -> Vec<Field> {
+    let accepted = json!([{
+        "scheme": "exact",
+        "network": "eip155:84532",
+        "amount": PRICE.to_string(),
+        "asset": BASE_SEPOLIA_USDC,
+        "payTo": PAYEE.address,
+        "maxTimeoutSeconds": 300,
+        "extra": {"name": "USDC", "version": "2"},
+    }]);
+    vec![
+        same("x402Version", json!(2)),
+        same("accepts", accepted),
+        (
+            "error",
+            json!("Payment required"),
+            json!("PAYMENT-SIGNATURE or X-PAYMENT header is required"),
+            "the gate sells to clients of both versions, and names what either sends",
+        ),
+        (
+            "resource",
+            json!({"url": ITS_URL, "description": "", "mimeType": ""}),
+            json!({"url": ITS_URL}),
+            "what the seller has not said is left out",
+        ),
+        (
+            "extensions",
+            Value::Null,
+            identifiers(),
+            "the gate recalls answers, and says so; the reference's seller writes down what it declares",
+        ),
+    ]
+}
+
+/// What the receipt of a purchase says.
+pub(super) fn receipt() -> Vec<Field> {
+    vec![
+        same("success", json!(true)),
+        same("transaction", json!(ITS_HASH)),
+        same("network", json!("eip155:84532")),
+        same("payer", json!(BUYERS[0].address)),
+        (
+            "amount",
+            Value::Null,
+            json!(PRICE.to_string()),
+            "optional; the buyer is told what was taken",
+        ),
+    ]
+}
+
+/// What the gate declares beside its terms: what the reference's own `declarePaymentIdentifierExtension`
+/// gives a seller to declare.
+pub(super) fn identifiers() -> Value {
+    json!({"payment-identifier": {
+        "info": {"required": false},
+        "schema": {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {
+                "required": {"type": "boolean"},
+                "id": {
+                    "type": "string",
+                    "minLength": 16,
+                    "maxLength": 128,
+                    "pattern": "^[a-zA-Z0-9_-]+$",
+                },
+            },
+            "required": ["required"],
+        },
+    }})
+}
+
+fn identified(payment: &mut Value, id: &str) {
+    payment["extensions"] = identifiers();
+    payment["extensions"]["payment-identifier"]["info"]["id"] = id.into();
+}
 
 fn remove(object: &mut Value, key: &str) {
     if let Some(object) = object.as_object_mut() {
