@@ -11,6 +11,7 @@ use crate::tally::Tally;
 use crate::{debian, fetch, fuzz};
 
 const INTEROP: &str = "octroi-interop";
+const WORKSPACE: [&str; 3] = ["--workspace", "--exclude", INTEROP];
 /// The certificate authority that the ACME tests are issued by, and the name server that it asks.
 const PEBBLE: [&str; 2] = ["pebble", "pebble-challtestsrv"];
 
@@ -19,8 +20,7 @@ const PEBBLE: [&str; 2] = ["pebble", "pebble-challtestsrv"];
 pub(crate) fn test() -> bool {
     let mut stages = Stages::start();
     let fetched = stages.step("fetch", fetch::fetch);
-    let workspace = ["--workspace", "--exclude", INTEROP];
-    stages.tests("workspace", |runner| runner.args(workspace));
+    stages.tests("workspace", |runner| runner.args(WORKSPACE));
     stages.acme();
     let built = stages.step("build", || {
         run(&mut cargo(["build", "--package", "octroi"]))
@@ -80,13 +80,8 @@ impl Stages {
         };
         let nextest = self.nextest;
         self.tests("acme", |runner| {
-            runner.env("PATH", path).args([
-                "--package",
-                "octroi-server",
-                "--package",
-                "octroi",
-                "pebble",
-            ]);
+            // The selection that is built already.
+            runner.env("PATH", path).args(WORKSPACE).arg("pebble");
             if nextest {
                 runner.args(["--run-ignored", "only"])
             } else {
