@@ -13,7 +13,7 @@ use octroi::wire::{WireOptions, wire};
 use octroi_config::{Config, Source};
 use octroi_types::ChainId;
 
-use crate::cli::DevArgs;
+use crate::cli::{DEV_FOLDER, DevArgs};
 use crate::output;
 use crate::serve;
 
@@ -153,6 +153,12 @@ settle = "before_origin"
 }
 
 fn welcome(address: SocketAddr, demo: SocketAddr, data: &Path, keys: &keys::DevKeys) -> String {
+    // `octroi pay` finds the key by itself where this command keeps it unless told otherwise.
+    let key_option = if data == Path::new(DEV_FOLDER) {
+        String::new()
+    } else {
+        format!("--key-file {} ", keys.buyer_file().display())
+    };
     format!(
         r"
   octroi dev is listening on {address}
@@ -170,9 +176,9 @@ fn welcome(address: SocketAddr, demo: SocketAddr, data: &Path, keys: &keys::DevK
 
   Try it in another terminal:
 
-      octroi pay http://{address}/api/x402/pay/demo/today
+      octroi pay {key_option}http://{address}/api/x402/pay/demo/today
 
-  (from the source tree: cargo run --release -- pay http://{address}/api/x402/pay/demo/today)
+  (from the source tree: cargo run --release -- pay {key_option}http://{address}/api/x402/pay/demo/today)
 
   What was paid:  octroi transactions list --config {config}
   Stop with Ctrl-C; the next start goes on where this one ended.

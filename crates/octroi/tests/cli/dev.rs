@@ -32,8 +32,13 @@ impl Drop for Dev {
 impl Dev {
     /// Starts it on a free port, and reads all that it has to say.
     async fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[]).await
+    }
+
+    async fn start_with(folder: &Folder, more: &[&str]) -> Self {
         let log = folder.path().join("said");
-        let mut command = folder.command(&["dev", "--listen", "127.0.0.1:0"]);
+        let arguments = [&["dev", "--listen", "127.0.0.1:0"], more].concat();
+        let mut command = folder.command(&arguments);
         command
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap());
@@ -189,6 +194,15 @@ async fn what_octroi_dev_prints_is_true() {
     let arguments = try_it(&dev).strip_prefix("octroi ").unwrap();
     let from_source = format!("(from the source tree: cargo run --release -- {arguments})");
     assert!(dev.said.contains(&from_source), "{}", dev.said);
+    dev.stop().await;
+}
+
+#[tokio::test]
+async fn the_line_to_try_finds_the_key_in_another_folder_too() {
+    let folder = Folder::new();
+    let dev = Dev::start_with(&folder, &["--data", "elsewhere"]).await;
+    let ran = typed(&folder, try_it(&dev)).await;
+    assert_eq!(ran.exit, 0, "{}", ran.err);
     dev.stop().await;
 }
 
