@@ -77,7 +77,7 @@ impl HeadGuard {
             heads: 0,
             asks_upgrade: false,
             line_bytes_max: limits.uri_bytes_max * 2,
-            head_bytes_max: (limits.uri_bytes_max + limits.header_bytes_max) * 2,
+            head_bytes_max: limits.head_bytes_max(),
             activity,
         }
     }
@@ -181,10 +181,10 @@ impl HeadGuard {
     fn read_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         let Some(end) = self.scan.find_end(bytes)? else {
             if self.scan.line_start == 0 && bytes.len() > self.line_bytes_max {
-                return Err(rules::URI_TOO_LONG);
+                return Err(Refusal::URI_TOO_LONG);
             }
             if bytes.len() > self.head_bytes_max {
-                return Err(rules::HEADERS_TOO_LARGE);
+                return Err(Refusal::HEADERS_TOO_LARGE);
             }
             return Ok(None);
         };

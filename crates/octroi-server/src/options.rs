@@ -79,6 +79,14 @@ pub struct Limits {
     pub streams_per_connection_max: u32,
 }
 
+impl Limits {
+    /// Bytes of a request head as it is read (HTTP/1), in hyper and before it. Above the sum of the limits that
+    /// are answered with a reason, by what separators and one read may add.
+    pub(crate) const fn head_bytes_max(&self) -> usize {
+        (self.header_bytes_max + self.uri_bytes_max) * 2
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

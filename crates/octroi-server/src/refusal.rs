@@ -15,6 +15,13 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    pub(crate) const URI_TOO_LONG: Self =
+        Self::new(ErrorCode::UriTooLong, "the request target is too long");
+    pub(crate) const HEADERS_TOO_LARGE: Self = Self::new(
+        ErrorCode::HeadersTooLarge,
+        "the request has too many header fields, or they are too large",
+    );
+
     pub(crate) const fn new(code: ErrorCode, message: &'static str) -> Self {
         Self { code, message }
     }

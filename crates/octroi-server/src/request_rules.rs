@@ -22,10 +22,7 @@ fn check_sizes<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> 
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri.authority().map_or(0, |host| host.as_str().len());
     if path + authority > limits.uri_bytes_max {
-        return Err(Refusal::new(
-            ErrorCode::UriTooLong,
-            "the request target is too long",
-        ));
+        return Err(Refusal::URI_TOO_LONG);
     }
     let headers = request.headers();
     let bytes: usize = headers
@@ -33,10 +30,7 @@ fn check_sizes<B>(request: &Request<B>, limits: &Limits) -> Result<(), Refusal> 
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
     if bytes > limits.header_bytes_max || headers.len() > HEADER_COUNT_MAX {
-        return Err(Refusal::new(
-            ErrorCode::HeadersTooLarge,
-            "the request has too many header fields, or they are too large",
-        ));
+        return Err(Refusal::HEADERS_TOO_LARGE);
     }
     Ok(())
 }

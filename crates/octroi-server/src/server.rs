@@ -200,8 +200,7 @@ async fn drain<H>(
 /// HTTP/1 as it is served here. The time limits are those of [`crate::activity`]: hyper's own
 /// timer cannot tell a slow request head from an idle connection and is set anew for each request.
 fn http1_builder(limits: &Limits) -> http1::Builder {
-    // Above our own limit, which answers with a reason, and as far as one read goes beyond it.
-    let head_bytes_max = (limits.header_bytes_max + limits.uri_bytes_max) * 2;
+    let head_bytes_max = limits.head_bytes_max();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())

@@ -6,12 +6,6 @@ use octroi_types::ErrorCode;
 use crate::options::HEADER_COUNT_MAX;
 use crate::refusal::Refusal;
 
-pub(super) const URI_TOO_LONG: Refusal =
-    Refusal::new(ErrorCode::UriTooLong, "the request target is too long");
-pub(super) const HEADERS_TOO_LARGE: Refusal = Refusal::new(
-    ErrorCode::HeadersTooLarge,
-    "the request has too many header fields, or they are too large",
-);
 pub(super) const BARE_LINE_FEED: Refusal = malformed("a line must end in CR LF");
 pub(super) const MALFORMED_REQUEST_LINE: Refusal =
     malformed("the request line must be a method, a target and a version");
@@ -62,7 +56,7 @@ pub(super) fn check(mut head: &[u8]) -> Result<Head, Refusal> {
         }
     }
     if fields > HEADER_COUNT_MAX {
-        return Err(HEADERS_TOO_LARGE);
+        return Err(Refusal::HEADERS_TOO_LARGE);
     }
     let body = framing.body()?;
     Ok(Head { body, asks_upgrade })
