@@ -24,8 +24,6 @@ pub struct Grant {
     checked: Checked,
     level: Level,
     break_rule: BreakRule,
-    /// Where it was settled, if it is not sure enough.
-    unsure: Option<Included>,
     /// Somebody has written its end, or will.
     finished: bool,
     /// Another node took the claim over and writes its end.
@@ -66,8 +64,8 @@ pub enum SettleFailure {
     /// It is settled, but not as surely yet as the route asks for: 503. What it paid for becomes a
     /// credit [when it is](Grant::give_up_when_sure).
     TooEarly {
-        /// The chain transaction that settled it.
-        tx_hash: Option<B256>,
+        /// Where it was settled.
+        settlement: Included,
     },
     /// Another node took the claim over.
     Fenced,
@@ -95,7 +93,6 @@ impl Grant {
             checked,
             level,
             break_rule,
-            unsure: None,
             finished: false,
             fenced: false,
         }
@@ -202,7 +199,7 @@ impl Grant {
 
     /// Waits until the settlement is as sure as the route wants it.
     async fn reach_level(
-        &mut self,
+        &self,
         chain: &Chain,
         settlement: Included,
         deadline: Instant,
@@ -213,10 +210,7 @@ impl Grant {
         if chain.wait_level(settlement, self.level, deadline).await {
             return Ok(());
         }
-        self.unsure = Some(settlement);
-        Err(SettleFailure::TooEarly {
-            tx_hash: self.claim.tx_hash,
-        })
+        Err(SettleFailure::TooEarly { settlement })
     }
 
     /// The time is up. What was not sent is called back; what was sent becomes unknown; and if the
@@ -318,10 +312,10 @@ impl Grant {
 
     /// Gives up after [`SettleFailure::TooEarly`]: the credit comes when the settlement is as sure as the
     /// route asks for, so that nothing is bought with less. A gate that stops waits no longer.
-    pub async fn give_up_when_sure(mut self) {
+    pub async fn give_up_when_sure(mut self, settlement: Included) {
         const LOOK: Duration = Duration::from_secs(1);
         let chain = self.inner.chains.get(&self.claim.terms.chain).cloned();
-        if let (Some(chain), Some(settlement)) = (chain, self.unsure) {
+        if let Some(chain) = chain {
             while !self.inner.tasks.is_closed()
                 && !chain
                     .wait_level(settlement, self.level, Instant::now() + LOOK)
