@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step, WorkState};
 use octroi_ledger::{Account, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, Event, Fact, FactOutcome, Inclusion,
-    NewSettlement, OpenOutcome, Page, Settlement, SettlementStore, Store, StoreError, Transaction,
-    TransactionFilter, TransactionStore,
+    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
+    SettlementStore, Store, StoreError, Transaction, TransactionFilter, TransactionStore,
 };
 use octroi_telemetry::metrics::{claim_payment_moved, claim_work_moved};
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
+    UnixSeconds,
 };
 
 /// Every step of a claim passes the store, whoever takes it: a request, a lane of the chain, or
@@ -248,5 +249,17 @@ impl TransactionStore for CountedStore {
 
     async fn accounts_list(&self) -> Result<Vec<Account>, StoreError> {
         self.inner.accounts_list().await
+    }
+}
+
+#[async_trait]
+impl OfferStore for CountedStore {
+    async fn offers_publish(
+        &self,
+        tenant: TenantId,
+        in_force: Vec<OfferedTerms>,
+        now: UnixSeconds,
+    ) -> Result<Vec<EarlierTerms>, StoreError> {
+        self.inner.offers_publish(tenant, in_force, now).await
     }
 }

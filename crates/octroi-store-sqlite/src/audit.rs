@@ -3,13 +3,17 @@
 use octroi_ledger::{
     Account, BatchRows, ChainFault, Recount, Seal, Transfer, trial_balance, verify,
 };
-use octroi_types::AccountId;
-use rusqlite::Connection;
+use octroi_types::{AccountId, TransferId};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::accounts;
 use crate::transfers::{BY_BATCH, LANE, read, read_seal};
 
 const SEALS: &str = "SELECT sequence, previous, hash FROM batches ORDER BY sequence";
+
+/// The chain seals what a transfer does, and its accounts say for whom.
+const OF_ANOTHER: &str = "SELECT t.id FROM transfers AS t JOIN accounts AS a ON a.id = t.debit
+WHERE t.tenant <> a.tenant OR t.mode <> a.mode LIMIT 1";
 
 /// What is wrong with the books.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,12 @@ pub enum AuditError {
     Sums {
         /// The account.
         account: AccountId,
+    },
+    /// A transfer is put down to another tenant, or another mode, than its accounts.
+    #[error("transfer {transfer} is not put down to the tenant and mode of its accounts")]
+    OfAnother {
+        /// The transfer.
+        transfer: TransferId,
     },
     /// The books cannot be read.
     #[error("the books cannot be read")]
@@ -92,6 +102,12 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
     }
     if let Some((_, batch)) = accounts.next() {
         return Err(AuditError::Orphans { batch });
+    }
+    let transfer: Option<[u8; 16]> = snapshot
+        .query_row(OF_ANOTHER, [], |row| row.get(0))
+        .optional()?;
+    if let Some(transfer) = transfer.map(TransferId::from_bytes) {
+        return Err(AuditError::OfAnother { transfer });
     }
     match said.iter().find(|(account, _)| !recount.agrees(account)) {
         Some((account, _)) => Err(AuditError::Sums {

@@ -8,7 +8,7 @@ use octroi_claim::{Binding, Claim, ClaimKey, NewClaim, NodeId, SecretHash};
 use octroi_types::{B256, ClaimId, CreditId, PaywallId, TenantId, TransactionId, UnixSeconds};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use crate::columns::{Columns, order_code};
+use crate::columns::{Columns, mode_code, order_code};
 use crate::events::History;
 
 const DAYS: &str = "SELECT day FROM claim_days ORDER BY day";
@@ -104,6 +104,8 @@ impl<'c> Claims<'c> {
         if let Some(day) = self.days.get_mut(&day) {
             day.insert.execute(params![
                 terms.identity.0,
+                terms.tenant.as_bytes(),
+                mode_code(terms.mode),
                 terms.transaction.as_bytes(),
                 terms.binding.0.0,
                 terms.secret.map(|secret| secret.0.0),
@@ -144,6 +146,8 @@ impl<'c> Claims<'c> {
         self.connection.execute_batch(&format!(
             "CREATE TABLE {table} (
                 identity BLOB PRIMARY KEY,
+                tenant BLOB NOT NULL,
+                mode INTEGER NOT NULL,
                 transaction_id BLOB NOT NULL,
                 binding BLOB NOT NULL,
                 secret BLOB,
@@ -209,8 +213,9 @@ fn writes(day: u64) -> [String; 3] {
     [
         format!(
             "INSERT INTO {table} (
-                identity, transaction_id, binding, secret, settle_order, nonce, owner, epoch
-            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+                identity, tenant, mode, transaction_id, binding, secret, settle_order, nonce, owner,
+                epoch
+            ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
         ),
         format!("UPDATE {table} SET owner = ?2, epoch = ?3 WHERE identity = ?1"),
         format!("DELETE FROM {table} WHERE identity = ?1"),

@@ -81,10 +81,13 @@ impl<'r, 's> Columns<'r, 's> {
     }
 
     pub(crate) fn mode(&mut self) -> rusqlite::Result<Mode> {
-        self.read(|code: u8| match code {
-            0 => Some(Mode::Test),
-            1 => Some(Mode::Live),
-            _ => None,
+        self.read(read_mode)
+    }
+
+    pub(crate) fn mode_or_null(&mut self) -> rusqlite::Result<Option<Mode>> {
+        self.read(|code: Option<u8>| match code {
+            None => Some(None),
+            Some(code) => read_mode(code).map(Some),
         })
     }
 
@@ -121,6 +124,14 @@ impl<'r, 's> Columns<'r, 's> {
 
 fn meaningless(column: usize) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Null, Box::new(Meaningless))
+}
+
+const fn read_mode(code: u8) -> Option<Mode> {
+    match code {
+        0 => Some(Mode::Test),
+        1 => Some(Mode::Live),
+        _ => None,
+    }
 }
 
 pub(crate) const fn mode_code(mode: Mode) -> u8 {
@@ -174,6 +185,8 @@ mod tests {
     fn codes_are_read_back_and_others_mean_nothing() {
         for mode in [Mode::Test, Mode::Live] {
             assert_eq!(stored(mode_code(mode), |c| c.mode()), Some(mode));
+            let or_null = stored(mode_code(mode), |c| c.mode_or_null());
+            assert_eq!(or_null, Some(Some(mode)));
         }
         for order in [
             SettleOrder::ResponseHead,
@@ -197,6 +210,7 @@ mod tests {
             );
         }
         assert_eq!(stored(9, |c| c.mode()), None);
+        assert_eq!(stored(9, |c| c.mode_or_null()), None);
         assert_eq!(stored(9, |c| c.order()), None);
         assert_eq!(stored(9, |c| c.transaction_state()), None);
         assert_eq!(stored(9, |c| c.settlement_state()), None);

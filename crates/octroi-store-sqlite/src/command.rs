@@ -2,10 +2,10 @@
 
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome,
-    StoreError,
+    Attempt, ClaimOutcome, ClaimRequest, EarlierTerms, Fact, FactOutcome, Inclusion, NewSettlement,
+    OfferedTerms, OpenOutcome, StoreError,
 };
-use octroi_types::{B256, ChainId, SettlementId, UnixMicros, UnixSeconds};
+use octroi_types::{B256, ChainId, SettlementId, TenantId, UnixMicros, UnixSeconds};
 use tokio::sync::oneshot;
 
 use crate::fault::{Fault, unavailable};
@@ -94,6 +94,13 @@ pub(crate) struct Finish {
     pub(crate) claims: Vec<(ClaimKey, B256)>,
 }
 
+/// What a tenant offers from now on.
+pub(crate) struct Publish {
+    pub(crate) tenant: TenantId,
+    pub(crate) in_force: Vec<OfferedTerms>,
+    pub(crate) now: UnixSeconds,
+}
+
 pub(crate) struct Vanish {
     pub(crate) id: SettlementId,
     pub(crate) now: UnixMicros,
@@ -133,4 +140,5 @@ commands! {
     SettlementsFinal(Vec<SettlementId>) -> (),
     ClaimsFinal(Finish) -> (),
     SettlementVanished(Vanish) -> (),
+    OffersPublish(Publish) -> Vec<EarlierTerms>,
 }

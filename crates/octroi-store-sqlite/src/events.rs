@@ -1,14 +1,16 @@
 //! Events, in the order of commits. The history of a transaction is read from its last event
 //! backwards.
 
+use octroi_claim::NewClaim;
 use octroi_store::{Event, EventKind};
 use octroi_types::{TransactionId, UnixMicros};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::columns::Columns;
+use crate::columns::{Columns, mode_code};
 
-const INSERT: &str = "INSERT INTO events (number, transaction_id, ordinal, previous, kind, at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const INSERT: &str = "INSERT INTO events (
+    number, tenant, mode, transaction_id, ordinal, previous, kind, at
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const HIGHEST: &str = "SELECT coalesce(max(number), 0) FROM events";
 
@@ -43,10 +45,10 @@ impl<'c> Events<'c> {
         })
     }
 
-    /// Appends to a history, or begins one.
+    /// Appends to the history of a claim's transaction, or begins it.
     pub(crate) fn append(
         &mut self,
-        transaction: TransactionId,
+        terms: &NewClaim,
         history: Option<History>,
         kinds: &[EventKind],
         now: UnixMicros,
@@ -57,7 +59,9 @@ impl<'c> Events<'c> {
             self.highest += 1;
             self.insert.execute(params![
                 self.highest,
-                transaction.as_bytes(),
+                terms.tenant.as_bytes(),
+                mode_code(terms.mode),
+                terms.transaction.as_bytes(),
                 len,
                 previous,
                 kind.code(),

@@ -19,6 +19,7 @@ mod credits;
 mod engine;
 mod events;
 mod fault;
+mod offers;
 mod open_claims;
 mod options;
 mod proofs;

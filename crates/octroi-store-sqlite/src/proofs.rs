@@ -1,15 +1,18 @@
 //! Proofs: which claim each log settled (money rule 17).
 
+use octroi_claim::NewClaim;
 use octroi_store::Inclusion;
 use octroi_types::{ChainId, ClaimId};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
+
+use crate::columns::mode_code;
 
 const FIND: &str = "SELECT claim FROM proofs
 WHERE chain = ?1 AND block_number = ?2 AND log_index = ?3 AND block_hash = ?4";
 
 const INSERT: &str = "INSERT OR IGNORE INTO proofs
-    (chain, block_number, log_index, block_hash, claim)
-VALUES (?1, ?2, ?3, ?4, ?5)";
+    (chain, block_number, log_index, block_hash, tenant, mode, claim)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 #[cfg(test)]
 pub(crate) const STATEMENTS: &[&str] = &[FIND, INSERT];
@@ -49,17 +52,18 @@ impl<'c> Proofs<'c> {
     /// Takes a log for a claim. One that settled the same claim before stays as it is.
     pub(crate) fn insert(
         &mut self,
-        chain: ChainId,
+        terms: &NewClaim,
         inclusion: &Inclusion,
         log_index: u64,
-        claim: ClaimId,
     ) -> rusqlite::Result<()> {
         self.insert.execute(params![
-            chain.0.cast_signed(),
+            terms.chain.0.cast_signed(),
             inclusion.block_number.cast_signed(),
             log_index.cast_signed(),
             inclusion.block_hash.0,
-            claim.as_bytes(),
+            terms.tenant.as_bytes(),
+            mode_code(terms.mode),
+            terms.id.as_bytes(),
         ])?;
         Ok(())
     }

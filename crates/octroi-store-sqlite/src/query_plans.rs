@@ -8,7 +8,9 @@ use rusqlite::Connection;
 use crate::connection::open_writer;
 use crate::options::SqliteOptions;
 use crate::session::Tables;
-use crate::{claims, credits, events, proofs, settlements, transactions, transfers, watched};
+use crate::{
+    claims, credits, events, offers, proofs, settlements, transactions, transfers, watched,
+};
 
 /// A database with one day of claims.
 fn database() -> (tempfile::TempDir, Connection) {
@@ -56,6 +58,7 @@ fn no_statement_scans_a_table() {
         settlements::STATEMENTS,
         proofs::STATEMENTS,
         watched::STATEMENTS,
+        offers::STATEMENTS,
         transfers::STATEMENTS,
     ];
     let mut statements: Vec<String> = statements.concat().into_iter().map(str::to_owned).collect();

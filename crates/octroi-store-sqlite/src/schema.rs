@@ -1,6 +1,10 @@
 //! The schema and how an older database gets it. Forward only; each migration is one transaction,
 //! so that an interrupted one is simply run again.
 
+mod claim_days;
+#[cfg(test)]
+mod tenancy;
+
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
@@ -16,7 +20,15 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_init.sql"),
     include_str!("../migrations/0002_watched_claims.sql"),
     include_str!("../migrations/0003_failed_payments.sql"),
+    include_str!("../migrations/0004_tenants.sql"),
+    include_str!("../migrations/0005_offered_terms.sql"),
 ];
+
+type Step = fn(&Connection) -> rusqlite::Result<()>;
+
+/// What some migrations, by their numbers, do after their SQL and in the same transaction, because the
+/// names of the tables are known to the database alone.
+const STEPS: &[(u32, Step)] = &[(4, claim_days::add_tenants)];
 
 const CREATE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version INTEGER PRIMARY KEY,
@@ -28,13 +40,14 @@ const CREATE_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS migrations (
 /// # Errors
 /// [`OpenError`] if it is not ours, newer than this program, or was made by other migrations.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    migrate_to(connection, path, MIGRATIONS)
+    migrate_to(connection, path, MIGRATIONS, STEPS)
 }
 
 fn migrate_to(
     connection: &mut Connection,
     path: &Path,
     migrations: &[&str],
+    steps: &[(u32, Step)],
 ) -> Result<(), OpenError> {
     let application: i32 = pragma(connection, "application_id")?;
     let found: u32 = pragma(connection, "user_version")?;
@@ -54,7 +67,9 @@ fn migrate_to(
         if version <= found {
             check(connection, version, sql)?;
         } else {
-            apply(connection, version, sql).map_err(OpenError::Database)?;
+            let step = steps.iter().find(|(of, _)| *of == version);
+            let step = step.map(|(_, step)| *step);
+            apply(connection, version, sql, step).map_err(OpenError::Database)?;
         }
     }
     Ok(())
@@ -89,10 +104,18 @@ fn check(connection: &Connection, version: u32, sql: &str) -> Result<(), OpenErr
     }
 }
 
-fn apply(connection: &mut Connection, version: u32, sql: &str) -> rusqlite::Result<()> {
+fn apply(
+    connection: &mut Connection,
+    version: u32,
+    sql: &str,
+    step: Option<Step>,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(CREATE_MIGRATIONS)?;
     transaction.execute_batch(sql)?;
+    if let Some(step) = step {
+        step(&transaction)?;
+    }
     transaction.execute(
         "INSERT INTO migrations (version, checksum) VALUES (?1, ?2)",
         (version, checksum(sql)),
@@ -108,7 +131,7 @@ mod tests {
 
     fn migrated(migrations: &[&str]) -> Connection {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate_to(&mut connection, Path::new("x"), migrations).unwrap();
+        migrate_to(&mut connection, Path::new("x"), migrations, &[]).unwrap();
         connection
     }
 
@@ -117,7 +140,7 @@ mod tests {
         let mut connection = migrated(&["CREATE TABLE a (x)"]);
         let both = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y"];
         for _ in 0..2 {
-            migrate_to(&mut connection, Path::new("x"), &both).unwrap();
+            migrate_to(&mut connection, Path::new("x"), &both, &[]).unwrap();
         }
         connection
             .execute("INSERT INTO a (x, y) VALUES (1, 2)", [])
@@ -132,23 +155,28 @@ mod tests {
             "CREATE TABLE a (x)",
             "CREATE TABLE b (x); CREATE TABLE a (x)",
         ];
-        assert!(migrate_to(&mut connection, Path::new("x"), &broken).is_err());
+        assert!(migrate_to(&mut connection, Path::new("x"), &broken, &[]).is_err());
         assert_eq!(pragma::<u32>(&connection, "user_version").unwrap(), 1);
         assert!(connection.prepare("SELECT * FROM b").is_err());
         let mended = ["CREATE TABLE a (x)", "CREATE TABLE b (x)"];
-        migrate_to(&mut connection, Path::new("x"), &mended).unwrap();
+        migrate_to(&mut connection, Path::new("x"), &mended, &[]).unwrap();
     }
 
     #[test]
     fn newer_altered_and_foreign_databases_are_refused() {
         let mut connection = migrated(&["CREATE TABLE a (x)", "CREATE TABLE b (x)"]);
-        let older = migrate_to(&mut connection, Path::new("x"), &["CREATE TABLE a (x)"]);
+        let older = migrate_to(
+            &mut connection,
+            Path::new("x"),
+            &["CREATE TABLE a (x)"],
+            &[],
+        );
         assert!(matches!(
             older,
             Err(OpenError::Newer { found: 2, known: 1 })
         ));
         let other = ["CREATE TABLE a (y)", "CREATE TABLE b (x)"];
-        let altered = migrate_to(&mut connection, Path::new("x"), &other);
+        let altered = migrate_to(&mut connection, Path::new("x"), &other, &[]);
         assert!(matches!(altered, Err(OpenError::Altered { version: 1 })));
 
         let mut foreign = Connection::open_in_memory().unwrap();

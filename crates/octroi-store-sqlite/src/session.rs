@@ -10,16 +10,17 @@ use std::collections::HashMap;
 
 use octroi_claim::{ClaimKey, NodeId};
 use octroi_ledger::{Batch, LedgerError, Outcome};
-use octroi_store::StoreError;
 use octroi_store::plan::{self, Change, CreditChange};
+use octroi_store::{EarlierTerms, StoreError};
 use octroi_types::UnixMicros;
 use rusqlite::Connection;
 
 use crate::claims::{Claims, StoredClaim, unfinished};
-use crate::command::Command;
+use crate::command::{Command, Publish};
 use crate::credits::Credits;
 use crate::events::Events;
 use crate::fault::Fault;
+use crate::offers::OfferedTermsTable;
 use crate::open_claims::OpenClaims;
 use crate::proofs::Proofs;
 use crate::settlements::Settlements;
@@ -41,6 +42,7 @@ pub(crate) struct Tables<'c> {
     settlements: Settlements<'c>,
     proofs: Proofs<'c>,
     watched: WatchedClaims<'c>,
+    offers: OfferedTermsTable<'c>,
     open: OpenClaims,
 }
 
@@ -59,6 +61,7 @@ impl<'c> Tables<'c> {
             settlements: Settlements::prepare(connection)?,
             proofs: Proofs::prepare(connection)?,
             watched: WatchedClaims::prepare(connection)?,
+            offers: OfferedTermsTable::prepare(connection)?,
             open,
         })
     }
@@ -106,6 +109,7 @@ impl<'t, 'c> Session<'t, 'c> {
             Command::SettlementVanished(call) => {
                 call.decide(|vanish| self.settlement_vanished(vanish))
             }
+            Command::OffersPublish(call) => call.decide(|offers| self.offers_publish(offers)),
         }
     }
 
@@ -130,6 +134,15 @@ impl<'t, 'c> Session<'t, 'c> {
         }
     }
 
+    fn offers_publish(&mut self, publish: &Publish) -> Result<Vec<EarlierTerms>, Fault> {
+        let before = self.tables.offers.of(publish.tenant)?;
+        let offers = plan::publish(&before, publish.in_force.clone(), publish.now);
+        if offers != before {
+            self.tables.offers.replace(publish.tenant, &offers)?;
+        }
+        Ok(plan::earlier(&offers))
+    }
+
     /// Writes a change of a claim that is stored.
     fn write(
         &mut self,
@@ -142,12 +155,10 @@ impl<'t, 'c> Session<'t, 'c> {
         }
         let claim = &change.claim;
         self.write_money(change, now)?;
-        let history = self.tables.events.append(
-            claim.terms.transaction,
-            Some(before.history),
-            &change.events,
-            now,
-        )?;
+        let history =
+            self.tables
+                .events
+                .append(&claim.terms, Some(before.history), &change.events, now)?;
         self.tables
             .transactions
             .follow(&before.claim, claim, history.last, now)?;

@@ -2,10 +2,10 @@
 
 use octroi_claim::ClaimKey;
 use octroi_store::{Attempt, Inclusion, NewSettlement, Settlement, SettlementState};
-use octroi_types::{Address, B256, ChainId, Redacted, SettlementId, UnixSeconds};
+use octroi_types::{Address, B256, ChainId, Mode, Redacted, SettlementId, UnixSeconds};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use crate::columns::{Columns, settlement_state_code};
+use crate::columns::{Columns, mode_code, settlement_state_code};
 
 macro_rules! select {
     () => {
@@ -31,12 +31,15 @@ const NONCE_TAKEN: &str = "SELECT EXISTS (
 
 const NONCE_MAX: &str = "SELECT max(nonce) FROM settlements WHERE chain = ?1 AND wallet = ?2";
 
-const INSERT: &str = "INSERT INTO settlements (id, chain, wallet, nonce, state, claims)
-VALUES (?1, ?2, ?3, ?4, 0, ?5)";
+const MODE: &str = "SELECT mode FROM settlements WHERE id = ?1";
+
+const INSERT: &str = "INSERT INTO settlements (id, mode, chain, wallet, nonce, state, claims)
+VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)";
 
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts (
-    settlement, ordinal, tx_hash, raw_tx, max_fee_per_gas, max_priority_fee_per_gas, created_at
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    settlement, mode, ordinal, tx_hash, raw_tx, max_fee_per_gas, max_priority_fee_per_gas,
+    created_at
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const UPDATE: &str = "UPDATE settlements
 SET state = ?2, tx_hash = ?3, block_number = ?4, block_hash = ?5 WHERE id = ?1";
@@ -52,6 +55,7 @@ pub(crate) const STATEMENTS: &[&str] = &[
     ATTEMPTS,
     NONCE_TAKEN,
     NONCE_MAX,
+    MODE,
     INSERT,
     INSERT_ATTEMPT,
     UPDATE,
@@ -67,6 +71,7 @@ pub(crate) struct Settlements<'c> {
     get: Statement<'c>,
     attempts: Statement<'c>,
     nonce_taken: Statement<'c>,
+    mode: Statement<'c>,
     insert: Statement<'c>,
     insert_attempt: Statement<'c>,
     update: Statement<'c>,
@@ -80,6 +85,7 @@ impl<'c> Settlements<'c> {
             get: connection.prepare(GET)?,
             attempts: connection.prepare(ATTEMPTS)?,
             nonce_taken: connection.prepare(NONCE_TAKEN)?,
+            mode: connection.prepare(MODE)?,
             insert: connection.prepare(INSERT)?,
             insert_attempt: connection.prepare(INSERT_ATTEMPT)?,
             update: connection.prepare(UPDATE)?,
@@ -104,7 +110,18 @@ impl<'c> Settlements<'c> {
         self.nonce_taken.query_row(values, |row| row.get(0))
     }
 
-    pub(crate) fn insert(&mut self, new: &NewSettlement) -> rusqlite::Result<()> {
+    /// The mode of a settlement; `None` if it carries no claims.
+    pub(crate) fn mode(&mut self, id: SettlementId) -> rusqlite::Result<Option<Mode>> {
+        self.mode
+            .query_row([id.as_bytes()], |row| Columns::of(row).mode_or_null())
+    }
+
+    /// Inserts a settlement; `mode` is that of its claims.
+    pub(crate) fn insert(
+        &mut self,
+        new: &NewSettlement,
+        mode: Option<Mode>,
+    ) -> rusqlite::Result<()> {
         let mut claims = Vec::with_capacity(new.claims.len() * CLAIM_BYTES);
         for (key, _) in &new.claims {
             claims.extend_from_slice(&key.valid_before.0.to_be_bytes());
@@ -112,23 +129,26 @@ impl<'c> Settlements<'c> {
         }
         self.insert.execute(params![
             new.id.as_bytes(),
+            mode.map(mode_code),
             new.chain.0.cast_signed(),
             new.wallet.0,
             new.nonce.cast_signed(),
             claims,
         ])?;
-        self.insert_attempt(new.id, 0, &new.attempt)
+        self.insert_attempt(new.id, mode, 0, &new.attempt)
     }
 
-    /// Adds an attempt, by its place among those of the settlement.
+    /// Adds an attempt, by its place among those of the settlement, which is of this mode.
     pub(crate) fn insert_attempt(
         &mut self,
         id: SettlementId,
+        mode: Option<Mode>,
         ordinal: usize,
         attempt: &Attempt,
     ) -> rusqlite::Result<()> {
         self.insert_attempt.execute(params![
             id.as_bytes(),
+            mode.map(mode_code),
             i64::try_from(ordinal).unwrap_or(i64::MAX),
             attempt.tx_hash.0,
             attempt.raw_tx.expose(),

@@ -7,19 +7,20 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
 use octroi_ledger::{Account, Seal, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, Event, Fact, FactOutcome, Inclusion,
-    NewSettlement, OpenOutcome, Page, Settlement, SettlementStore, StoreError, Transaction,
-    TransactionFilter, TransactionStore,
+    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
+    SettlementStore, StoreError, Transaction, TransactionFilter, TransactionStore,
 };
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
+    UnixSeconds,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::audit::{AuditError, audit};
 use crate::command::{
-    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Recover, Vanish,
+    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Vanish,
 };
 use crate::connection::{ProcessLock, open_writer};
 use crate::engine::Engine;
@@ -293,5 +294,22 @@ impl TransactionStore for SqliteStore {
     async fn accounts_list(&self) -> Result<Vec<Account>, StoreError> {
         let accounts = self.readers.read(accounts::list).await?;
         Ok(accounts.into_iter().map(|(account, _)| account).collect())
+    }
+}
+
+#[async_trait]
+impl OfferStore for SqliteStore {
+    async fn offers_publish(
+        &self,
+        tenant: TenantId,
+        in_force: Vec<OfferedTerms>,
+        now: UnixSeconds,
+    ) -> Result<Vec<EarlierTerms>, StoreError> {
+        let publish = Publish {
+            tenant,
+            in_force,
+            now,
+        };
+        self.call(Command::OffersPublish, publish).await
     }
 }

@@ -17,8 +17,9 @@ const INSERT: &str = "INSERT INTO transactions (
 )";
 
 const INSERT_STATE: &str = "INSERT INTO transaction_states (
-    id, state, payment, work, last_event, updated_at, tx_hash, refund_credit, unfinished
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    id, state, payment, work, last_event, updated_at, tx_hash, refund_credit, unfinished, tenant,
+    mode
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const FOLLOW: &str = "UPDATE transaction_states SET
     state = ?2, payment = ?3, work = ?4, last_event = ?5, updated_at = ?6, tx_hash = ?7,
@@ -43,7 +44,7 @@ const FAILED_SINCE: &str = "SELECT EXISTS (
 
 macro_rules! columns {
     () => {
-        "t.id, tenant, mode, state, payment, work, service, paywall, request, method, path,
+        "t.id, t.tenant, t.mode, state, payment, work, service, paywall, request, method, path,
         rail, chain, asset, amount, payer, pay_to, tx_hash, covered_by, refund_credit, created_at,
         updated_at "
     };
@@ -136,7 +137,7 @@ impl<'c> Transactions<'c> {
         ])?;
         let state = State::of(claim, last_event, now);
         self.insert_state
-            .execute(state.with_unfinished(&is_unfinished(claim)))?;
+            .execute(state.row(&is_unfinished(claim)))?;
         Ok(())
     }
 
@@ -185,7 +186,7 @@ impl<'c> Transactions<'c> {
     }
 }
 
-/// The columns that change, in the order of their parameters.
+/// The columns that change, in the order of their parameters, and whose they are.
 struct State {
     id: [u8; 16],
     state: u8,
@@ -195,6 +196,8 @@ struct State {
     updated_at: i64,
     tx_hash: Option<[u8; 32]>,
     refund_credit: Option<[u8; 16]>,
+    tenant: [u8; 16],
+    mode: u8,
 }
 
 impl State {
@@ -208,6 +211,8 @@ impl State {
             updated_at: now.0,
             tx_hash: claim.tx_hash.map(|hash| hash.0),
             refund_credit: claim.credit.map(|credit| *credit.as_bytes()),
+            tenant: *claim.terms.tenant.as_bytes(),
+            mode: mode_code(claim.terms.mode),
         }
     }
 
@@ -227,6 +232,11 @@ impl State {
     fn with_unfinished<'v>(&'v self, unfinished: &'v bool) -> [&'v dyn ToSql; 9] {
         let [a, b, c, d, e, f, g, h] = self.values();
         [a, b, c, d, e, f, g, h, unfinished]
+    }
+
+    fn row<'v>(&'v self, unfinished: &'v bool) -> [&'v dyn ToSql; 11] {
+        let [a, b, c, d, e, f, g, h, i] = self.with_unfinished(unfinished);
+        [a, b, c, d, e, f, g, h, i, &self.tenant, &self.mode]
     }
 }
 
@@ -304,18 +314,18 @@ pub(crate) fn list(
 /// The statement for a filter: ids from ?1 to ?2, at most ?3 rows, and what is asked for from ?4 on,
 /// in the order of the columns here.
 pub(crate) fn list_sql(filter: &TransactionFilter) -> String {
+    // What is of unknown fate is among the few that are unfinished.
+    let (list, tenant, order) = if filter.state == Some(TransactionState::Unknown) {
+        (LIST_UNFINISHED, "s.tenant", " ORDER BY s.id DESC LIMIT ?3")
+    } else {
+        (LIST, "t.tenant", " ORDER BY t.id DESC LIMIT ?3")
+    };
     let asked = [
-        ("tenant", filter.tenant.is_some()),
+        (tenant, filter.tenant.is_some()),
         ("paywall", filter.paywall.is_some()),
         ("payer", filter.payer.is_some()),
         ("state", filter.state.is_some()),
     ];
-    // What is of unknown fate is among the few that are unfinished.
-    let (list, order) = if filter.state == Some(TransactionState::Unknown) {
-        (LIST_UNFINISHED, " ORDER BY s.id DESC LIMIT ?3")
-    } else {
-        (LIST, " ORDER BY t.id DESC LIMIT ?3")
-    };
     let mut sql = list.to_owned();
     for (number, (column, _)) in (4..).zip(asked.iter().filter(|(_, asked)| *asked)) {
         sql.push_str(&format!(" AND {column} = ?{number}"));

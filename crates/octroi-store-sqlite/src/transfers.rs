@@ -10,7 +10,7 @@ use octroi_types::{AccountId, ClaimId, TransactionId, TransferId, UnixMicros};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
 use crate::accounts::Accounts;
-use crate::columns::Columns;
+use crate::columns::{Columns, mode_code};
 
 /// One writer, one lane.
 pub(crate) const LANE: LaneId = LaneId(0);
@@ -38,9 +38,9 @@ pub(crate) const BY_BATCH: &str = concat!(select!(), "ORDER BY batch, id");
 const RESOLUTION: &str = "SELECT kind FROM transfers WHERE hold = ?1";
 
 const INSERT: &str = "INSERT INTO transfers (
-    id, debit, credit, amount, kind, hold, expires_at, reason, subject_kind, subject, created_at,
-    batch
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    id, tenant, mode, debit, credit, amount, kind, hold, expires_at, reason, subject_kind, subject,
+    created_at, batch
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
 const HEAD: &str = "SELECT sequence, previous, hash FROM batches
 WHERE sequence = (SELECT max(sequence) FROM batches)";
@@ -105,8 +105,13 @@ impl<'c> SqlBooks<'c> {
 
     fn insert(&self, transfer: &Transfer, batch: u64) -> rusqlite::Result<()> {
         let (subject_kind, subject) = transfer.cause.subject.columns();
+        // Both of its accounts were written before it, and are of one ledger.
+        let account = self.accounts.get(transfer.debit)?;
+        let ledger = account.ok_or(rusqlite::Error::QueryReturnedNoRows)?.ledger;
         self.insert.borrow_mut().execute(params![
             transfer.id.as_bytes(),
+            ledger.tenant.as_bytes(),
+            mode_code(ledger.mode),
             transfer.debit.as_bytes(),
             transfer.credit.as_bytes(),
             transfer.amount.as_i64(),

@@ -1,17 +1,17 @@
 //! Claims that are watched on their own until their block is final (money rule 18). There are few:
 //! those of the last blocks.
 
-use octroi_claim::{Claim, ClaimKey};
+use octroi_claim::{Claim, ClaimKey, NewClaim};
 use octroi_store::Inclusion;
 use octroi_types::{B256, ChainId};
 use rusqlite::{Connection, Statement, params};
 
 use crate::claims;
-use crate::columns::Columns;
+use crate::columns::{Columns, mode_code};
 
 const PUT: &str = "INSERT OR REPLACE INTO watched_claims
-    (chain, valid_before, identity, tx_hash, block_number, block_hash)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    (chain, valid_before, identity, tenant, mode, tx_hash, block_number, block_hash)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 const REMOVE: &str = "DELETE FROM watched_claims
 WHERE chain = ?1 AND valid_before = ?2 AND identity = ?3";
@@ -46,16 +46,13 @@ impl<'c> WatchedClaims<'c> {
     }
 
     /// Watches a claim where it was seen last.
-    pub(crate) fn put(
-        &mut self,
-        chain: ChainId,
-        key: ClaimKey,
-        inclusion: &Inclusion,
-    ) -> rusqlite::Result<()> {
+    pub(crate) fn put(&mut self, terms: &NewClaim, inclusion: &Inclusion) -> rusqlite::Result<()> {
         self.put.execute(params![
-            chain.0.cast_signed(),
-            key.valid_before.0.cast_signed(),
-            key.identity.0,
+            terms.chain.0.cast_signed(),
+            terms.valid_before.0.cast_signed(),
+            terms.identity.0,
+            terms.tenant.as_bytes(),
+            mode_code(terms.mode),
             inclusion.tx_hash.0,
             inclusion.block_number.cast_signed(),
             inclusion.block_hash.0,

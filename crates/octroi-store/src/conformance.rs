@@ -16,6 +16,7 @@ mod credits;
 mod facts;
 mod history;
 mod invariants;
+mod offering;
 mod payment;
 mod pruning;
 mod random;
@@ -36,6 +37,7 @@ pub use credits::*;
 pub use facts::*;
 pub use history::*;
 pub use invariants::check_invariants;
+pub use offering::*;
 pub use payment::{Payment, START};
 pub use pruning::*;
 pub use random::random_calls_agree;
@@ -95,6 +97,7 @@ macro_rules! conformance_tests {
             repeated_steps_change_nothing
             one_of_many_takes_the_same_steps
             a_settlement_opens_whole_or_not_at_all
+            a_settlement_is_of_one_mode
             a_wallets_nonce_is_used_once
             one_of_many_settlements_gets_a_nonce
             signed_bytes_are_kept_until_final
@@ -121,6 +124,9 @@ macro_rules! conformance_tests {
             a_dead_nodes_unsent_payment_may_be_claimed_at_once
             a_facilitated_payment_is_recovered_to_be_collected
             all_is_there_after_a_restart
+            a_price_is_honoured_after_its_change
+            a_price_that_comes_back_is_in_force
+            offers_outlive_the_process
             old_days_are_dropped_and_their_transactions_stay
             days_with_unfinished_claims_are_kept
             days_with_watched_claims_are_kept

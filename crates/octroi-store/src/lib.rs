@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod listing;
 mod memory;
+mod offer;
 pub mod plan;
 mod settlement;
 mod transaction;
@@ -28,6 +29,7 @@ pub use error::StoreError;
 pub use event::{Event, EventKind};
 pub use listing::{Page, TransactionFilter};
 pub use memory::MemoryStore;
+pub use offer::{EarlierTerms, OfferStore, OfferedTerms};
 pub use plan::refund_credit_id;
 pub use settlement::{
     Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
@@ -36,6 +38,6 @@ pub use settlement::{
 pub use transaction::{NewTransaction, Transaction, TransactionState, TransactionStore};
 
 /// Everything a backend offers.
-pub trait Store: ClaimStore + SettlementStore + TransactionStore {}
+pub trait Store: ClaimStore + SettlementStore + TransactionStore + OfferStore {}
 
-impl<T: ClaimStore + SettlementStore + TransactionStore> Store for T {}
+impl<T: ClaimStore + SettlementStore + TransactionStore + OfferStore> Store for T {}

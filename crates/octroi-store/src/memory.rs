@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
 use octroi_ledger::{Account, Transfer};
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
+    UnixSeconds,
 };
 use parking_lot::Mutex;
 
@@ -19,6 +20,8 @@ use crate::credit::Credit;
 use crate::error::StoreError;
 use crate::event::Event;
 use crate::listing::{Page, TransactionFilter};
+use crate::offer::{EarlierTerms, OfferStore, OfferedTerms};
+use crate::plan;
 use crate::settlement::{
     Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
     SettlementStore,
@@ -236,5 +239,20 @@ impl TransactionStore for MemoryStore {
         let mut accounts: Vec<_> = self.state.lock().books.accounts().copied().collect();
         accounts.sort_by_key(|account| account.id);
         Ok(accounts)
+    }
+}
+
+#[async_trait]
+impl OfferStore for MemoryStore {
+    async fn offers_publish(
+        &self,
+        tenant: TenantId,
+        in_force: Vec<OfferedTerms>,
+        now: UnixSeconds,
+    ) -> Result<Vec<EarlierTerms>, StoreError> {
+        let mut state = self.state.lock();
+        let offers = state.offers.entry(tenant).or_default();
+        *offers = plan::publish(offers, in_force, now);
+        Ok(plan::earlier(offers))
     }
 }

@@ -17,7 +17,7 @@ mod watch;
 pub use admit::{abandon, check, grant, is_repeat};
 pub use advance::advance;
 pub use fact::{Known, Learned, learn, was_settled};
-pub use open::{Carried, carry, is_settled_by, reopen};
+pub use open::{Carried, carry, is_settled_by, mode_carried, reopen};
 pub use recover::recover;
 pub use watch::{Watch, watch};
 
@@ -30,6 +30,8 @@ use octroi_types::{Amount, Asset, ClaimId, CreditId, UnixMicros, UnixSeconds};
 use crate::credit::Credit;
 use crate::error::StoreError;
 use crate::event::EventKind;
+
+pub use crate::offer::{Offers, earlier, publish};
 
 /// A hold of refund credit ends with the claim it pays for, by its owner or by recovery, and never
 /// by a clock (money rule 23).

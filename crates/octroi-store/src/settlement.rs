@@ -196,6 +196,9 @@ pub trait SettlementStore: Send + Sync + 'static {
     /// Makes a signed settlement durable and moves all its claims to `broadcast`, or stores
     /// nothing. The same settlement again is [`OpenOutcome::Opened`]; another one under the same id
     /// finds its nonce taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Inconsistent`] if it would carry claims of both modes.
     async fn settlement_open(&self, new: NewSettlement) -> Result<OpenOutcome, StoreError>;
 
     /// Adds a fee bump under the same nonce. The same attempt again changes nothing.

@@ -7,12 +7,14 @@ use octroi_chain::SettleOutcome;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
 use octroi_ledger::{Account, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, Event, Fact, FactOutcome, Inclusion,
-    MemoryStore, NewSettlement, OpenOutcome, Page, Settlement, SettlementStore, StoreError,
-    Transaction, TransactionFilter, TransactionStore,
+    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    FactOutcome, Inclusion, MemoryStore, NewSettlement, OfferStore, OfferedTerms, OpenOutcome,
+    Page, Settlement, SettlementStore, StoreError, Transaction, TransactionFilter,
+    TransactionStore,
 };
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
+    UnixSeconds,
 };
 use octroi_x402::Reason;
 use parking_lot::Mutex;
@@ -336,4 +338,16 @@ async fn what_the_chain_tells_is_written_when_the_store_is_back() {
     bench.reaches(key, PaymentState::Settled).await;
     assert!(store.is_spent());
     running.kill().await;
+}
+
+#[async_trait]
+impl OfferStore for FlakyStore {
+    async fn offers_publish(
+        &self,
+        tenant: TenantId,
+        in_force: Vec<OfferedTerms>,
+        now: UnixSeconds,
+    ) -> Result<Vec<EarlierTerms>, StoreError> {
+        self.inner.offers_publish(tenant, in_force, now).await
+    }
 }

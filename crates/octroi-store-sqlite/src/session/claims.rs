@@ -79,7 +79,7 @@ impl Session<'_, '_> {
         let history = self
             .tables
             .events
-            .append(transaction.id, None, &change.events, now)?;
+            .append(&claim.terms, None, &change.events, now)?;
         let transactions = &mut self.tables.transactions;
         transactions
             .insert(claim, transaction, history.last, now)

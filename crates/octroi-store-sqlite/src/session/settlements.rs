@@ -29,7 +29,8 @@ impl Session<'_, '_> {
             Carried::Fenced(keys) => return Ok(OpenOutcome::Fenced(keys)),
             Carried::Broadcast(changes) => changes,
         };
-        self.tables.settlements.insert(new)?;
+        let mode = plan::mode_carried(&changes)?;
+        self.tables.settlements.insert(new, mode)?;
         for (before, change) in stored.iter().flatten().zip(&changes) {
             self.write(before, change, new.attempt.created_at)?;
         }
@@ -54,9 +55,10 @@ impl Session<'_, '_> {
         {
             return Ok(());
         }
+        let mode = self.tables.settlements.mode(*id)?;
         self.tables
             .settlements
-            .insert_attempt(*id, settlement.attempts.len(), attempt)?;
+            .insert_attempt(*id, mode, settlement.attempts.len(), attempt)?;
         if settlement.state == SettlementState::Final {
             self.tables.settlements.forget_raw(*id)?;
         }
@@ -118,17 +120,15 @@ impl Session<'_, '_> {
                 } = fact
                     && known.log_settled.is_none()
                 {
-                    let (chain, id) = (claim.terms.chain, claim.terms.id);
                     self.tables
                         .proofs
-                        .insert(chain, inclusion, *log_index, id)?;
+                        .insert(&claim.terms, inclusion, *log_index)?;
                 }
-                let chain = claim.terms.chain;
                 match plan::watch(fact, settlement) {
                     Some(Watch::Begin(inclusion)) => {
-                        self.tables.watched.put(chain, key, &inclusion)?;
+                        self.tables.watched.put(&claim.terms, &inclusion)?;
                     }
-                    Some(Watch::End) => self.tables.watched.remove(chain, key)?,
+                    Some(Watch::End) => self.tables.watched.remove(claim.terms.chain, key)?,
                     None => {}
                 }
                 self.write(&stored, change, now)?;

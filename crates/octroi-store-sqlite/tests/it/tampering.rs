@@ -57,7 +57,7 @@ async fn a_changed_row_is_found() {
         }
     };
     type Check<'a> = &'a dyn Fn(&AuditError) -> bool;
-    let cases: [(&str, Check<'_>); 7] = [
+    let cases: [(&str, Check<'_>); 9] = [
         (
             "UPDATE transfers SET amount = amount + 1 WHERE batch = 3",
             &altered(3),
@@ -67,6 +67,13 @@ async fn a_changed_row_is_found() {
             &altered(7),
         ),
         ("DELETE FROM transfers WHERE batch = 4", &altered(4)),
+        ("UPDATE transfers SET mode = 1 WHERE batch = 4", &|error| {
+            matches!(error, AuditError::OfAnother { .. })
+        }),
+        (
+            "UPDATE transfers SET tenant = zeroblob(16) WHERE batch = 4",
+            &|error| matches!(error, AuditError::OfAnother { .. }),
+        ),
         (
             "UPDATE accounts SET created_at = 0 WHERE batch = 1",
             &altered(1),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use octroi_claim::{Claim, PaymentState as P, Step, WorkState as W};
-use octroi_types::ChainId;
+use octroi_types::{ChainId, Mode};
 
 use super::Backend;
 use super::payment::{Payment, START};
@@ -113,6 +113,26 @@ pub async fn a_wallets_nonce_is_used_once(backend: &dyn Backend) {
     assert_eq!(highest(CHAIN, 2).await.unwrap(), Some(1));
     assert_eq!(highest(ChainId(1), 1).await.unwrap(), Some(1));
     assert_eq!(highest(ChainId(1), 2).await.unwrap(), None);
+    suite.check().await;
+}
+
+pub async fn a_settlement_is_of_one_mode(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let test = suite.granted(&Payment::new(1)).await;
+    let live = suite
+        .granted(&Payment {
+            mode: Mode::Live,
+            ..Payment::new(2)
+        })
+        .await;
+    let mixed = settlement(1, &[&test, &live]);
+    let refused = suite.store.settlement_open(mixed).await;
+    assert!(matches!(refused, Err(StoreError::Inconsistent { .. })));
+    for claim in [&test, &live] {
+        assert_eq!(suite.state(claim).await, (P::Claimed, W::Executing));
+    }
+    assert!(suite.unfinished(1).await.is_none());
+    suite.broadcast(1, &[&live]).await;
     suite.check().await;
 }
 

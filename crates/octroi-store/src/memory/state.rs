@@ -9,7 +9,8 @@ use octroi_claim::{
 };
 use octroi_ledger::{Batch, MemoryBooks, Outcome, Subject, Transfer};
 use octroi_types::{
-    Amount, B256, ChainId, ClaimId, CreditId, SettlementId, TransactionId, UnixMicros, UnixSeconds,
+    Amount, B256, ChainId, ClaimId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
+    UnixSeconds,
 };
 
 use crate::claim::{ClaimOutcome, ClaimRequest};
@@ -39,6 +40,7 @@ pub(super) struct State {
     watched: BTreeMap<(ChainId, ClaimKey), Inclusion>,
     pub(super) books: MemoryBooks,
     transfers: Vec<Transfer>,
+    pub(super) offers: HashMap<TenantId, plan::Offers>,
 }
 
 impl State {
@@ -234,6 +236,7 @@ impl State {
         match plan::carry(new, claims) {
             Carried::Fenced(keys) => Ok(OpenOutcome::Fenced(keys)),
             Carried::Broadcast(changes) => {
+                plan::mode_carried(&changes)?;
                 self.settlements.insert(new.id, Settlement::open(new));
                 for change in changes {
                     self.apply(&change, new.attempt.created_at)?;

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use octroi_claim::{Claim, ClaimKey, PaymentState, Step};
+use octroi_types::Mode;
 
 use super::Change;
+use crate::error::StoreError;
 use crate::settlement::{NewSettlement, OpenOutcome, Settlement};
 
 /// What becomes of the claims of a settlement that is to be opened.
@@ -39,6 +41,21 @@ pub fn carry(new: &NewSettlement, claims: Vec<Option<Claim>>) -> Carried {
     } else {
         Carried::Fenced(fenced)
     }
+}
+
+/// The mode of a settlement's claims; `None` if it has none.
+///
+/// # Errors
+/// [`StoreError::Inconsistent`] if they differ: a chain has either play money or real.
+pub fn mode_carried(changes: &[Change]) -> Result<Option<Mode>, StoreError> {
+    let mut modes = changes.iter().map(|change| change.claim.terms.mode);
+    let first = modes.next();
+    if modes.any(|mode| Some(mode) != first) {
+        return Err(StoreError::Inconsistent {
+            reason: "a settlement would carry claims of both modes".to_owned(),
+        });
+    }
+    Ok(first)
 }
 
 fn broadcast(new: &NewSettlement, claim: Claim, epoch: u32) -> Option<Change> {
