@@ -215,14 +215,14 @@ impl FacilitatorDesk {
                 claim: Box::new(claim),
             }),
             Ok(Some(_)) => Err(Reason::DuplicateSettlement),
-            Ok(None) => self.check_payer(order).await.map(Known::Fresh),
+            Ok(None) => self.check_parties(order).await.map(Known::Fresh),
             Err(_) => Err(Reason::UnexpectedSettleError),
         }
     }
 
     async fn check(&self, request: &FacilitatorRequest) -> Result<Order, Reason> {
         let order = self.check_offline(request)?;
-        self.check_payer(order).await
+        self.check_parties(order).await
     }
 
     fn check_offline(&self, request: &FacilitatorRequest) -> Result<Order, Reason> {
@@ -255,7 +255,14 @@ impl FacilitatorDesk {
         })
     }
 
-    async fn check_payer(&self, order: Order) -> Result<Order, Reason> {
+    /// Whether both sides are served here, and what the chain knows of the payer. The deny list is for
+    /// new claims only: what was claimed before an address came onto it is collected as before, for its
+    /// money has moved or may yet move.
+    async fn check_parties(&self, order: Order) -> Result<Order, Reason> {
+        let deny_list = &self.payments.inner.options.deny_list;
+        if deny_list.denies(order.checked.payer) || deny_list.denies(order.terms.pay_to) {
+            return Err(Reason::AddressDenied);
+        }
         let chain = self
             .payments
             .chains()

@@ -134,6 +134,7 @@ impl Grant {
             }
             settled?;
         } else {
+            self.credit_is_sure().await?;
             self.step(vec![Step::Answer]).await?;
         }
         Ok(self.receipt())
@@ -195,6 +196,42 @@ impl Grant {
             Ok(SettleOutcome::Pending { tx_hash }) => self.give_up_waiting(tx_hash).await,
             Err(_) => self.give_up_waiting(None).await,
         }
+    }
+
+    /// A credit that pays came from a payment whose route may have waited for less, or whose gate
+    /// was killed before it was sure: that payment must now be as sure as this route wants it.
+    async fn credit_is_sure(&self) -> Result<(), SettleFailure> {
+        let Some(credit) = self.claim.covered_by else {
+            return Ok(());
+        };
+        if self.level == Level::Included {
+            return Ok(());
+        }
+        let unavailable = || SettleFailure::Unavailable(ErrorCode::SettlementUnavailable);
+        let chain = self.inner.chains.get(&self.claim.terms.chain);
+        let chain = chain.ok_or_else(unavailable)?;
+        let source = self.source_of(credit).await?.ok_or_else(unavailable)?;
+        let settlement = match chain.find(source).await {
+            Ok(found) => found.ok_or_else(unavailable)?,
+            Err(error) => {
+                error!(error = %causes(&error), "the chain could not be asked");
+                return Err(unavailable());
+            }
+        };
+        let deadline = Instant::now() + self.inner.options.settle_wait;
+        self.reach_level(chain, settlement, deadline).await
+    }
+
+    /// The chain transaction that paid for a credit.
+    async fn source_of(&self, credit: CreditId) -> Result<Option<B256>, SettleFailure> {
+        let store = &self.inner.store;
+        let credit = store.credit_get(credit).await;
+        let Some(credit) = credit.map_err(|error| store_failed(&error))? else {
+            return Ok(None);
+        };
+        let transaction = store.transaction_get(credit.transaction).await;
+        let transaction = transaction.map_err(|error| store_failed(&error))?;
+        Ok(transaction.and_then(|transaction| transaction.tx_hash))
     }
 
     /// Waits until the settlement is as sure as the route wants it.

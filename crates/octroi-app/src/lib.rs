@@ -12,6 +12,7 @@ mod grant;
 mod measure;
 mod payments;
 mod refusal;
+mod screening;
 mod underway;
 mod upkeep;
 
@@ -21,5 +22,6 @@ pub use facilitator::{FacilitatorDesk, SupportedAsset};
 pub use grant::{GivenUp, Grant, Receipt, SettleFailure};
 pub use payments::{Checked, Payments, PaymentsOptions, Purchase};
 pub use refusal::Refusal;
+pub use screening::DenyList;
 pub use underway::{Underway, Waiting};
 pub use upkeep::{Upkeep, UpkeepOptions};

@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 pub(crate) const fn label(refusal: &Refusal) -> PaymentReason {
     match refusal {
         Refusal::Invalid(reason) => reason_label(*reason),
+        Refusal::Denied => PaymentReason::Denied,
         Refusal::Unavailable(_) => PaymentReason::Unavailable,
         Refusal::Claim(refused) => match refused {
             RefusedClaim::BoundElsewhere => PaymentReason::BoundElsewhere,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use octroi_chain::{Chain, ChainError};
-use octroi_claim::{Binding, ClaimKey, NewClaim, NodeId, RefusedClaim, SecretHash};
+use octroi_claim::{Binding, ClaimKey, NewClaim, NodeId, PaymentState, RefusedClaim, SecretHash};
 use octroi_store::{ClaimOutcome, ClaimRequest, NewTransaction, Store, StoreError};
 use octroi_telemetry::chain as causes;
 use octroi_telemetry::metrics::NetworkMetrics;
@@ -20,12 +20,13 @@ use crate::deal::Deal;
 use crate::grant::Grant;
 use crate::measure::label;
 use crate::refusal::Refusal;
+use crate::screening::DenyList;
 use crate::underway::{LeftRequests, Underway, Waiting};
 
 /// How often the fate of an earlier payment is looked at.
 const FATE_POLL: Duration = Duration::from_millis(100);
 
-/// Times that every admission needs.
+/// What every admission goes by.
 #[derive(Debug, Clone)]
 pub struct PaymentsOptions {
     /// This process.
@@ -42,10 +43,12 @@ pub struct PaymentsOptions {
     /// How long a new payment waits for the fate of an earlier one for the same request
     /// (money rule 14).
     pub earlier_wait: Duration,
+    /// Who neither pays nor is paid (money rule 20).
+    pub deny_list: DenyList,
 }
 
 impl PaymentsOptions {
-    /// The defaults for one process.
+    /// The defaults for one process; nobody is screened out.
     #[must_use]
     pub fn new(node: NodeId) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl PaymentsOptions {
             window_max: Duration::from_secs(24 * 60 * 60),
             distrust: Duration::from_secs(10 * 60),
             earlier_wait: Duration::from_millis(2_500),
+            deny_list: DenyList::default(),
         }
     }
 }
@@ -160,6 +164,7 @@ impl Payments {
             .verify(payment, now, &self.window(deal))
             .map_err(Refusal::Invalid)?;
         let terms = terms.clone();
+        self.screen(&terms, &authorization).await?;
         let chain = self
             .inner
             .chains
@@ -179,6 +184,30 @@ impl Payments {
             authorization,
             balance,
         })
+    }
+
+    /// Turns a denied payer or payee away before the chain is asked or anything is written. A payment
+    /// that was claimed before the address was denied goes on: it may have been charged, and only its
+    /// claim knows what the buyer has to be told. It is not granted again.
+    async fn screen(&self, terms: &Terms, paid: &CheckedAuthorization) -> Result<(), Refusal> {
+        let deny_list = &self.inner.options.deny_list;
+        let refusal = if deny_list.denies(paid.payer) {
+            Refusal::Denied
+        } else if deny_list.denies(terms.pay_to) {
+            // The payee was replaced, and these are terms of before: those of now can be paid.
+            Refusal::Invalid(Reason::InvalidRequirements)
+        } else {
+            return Ok(());
+        };
+        let key = ClaimKey {
+            identity: paid.identity(&terms.token),
+            valid_before: paid.valid_before,
+        };
+        let store = self.store();
+        match store.claim_get(key).await.map_err(store_unavailable)? {
+            Some(claim) if claim.payment != PaymentState::Released => Ok(()),
+            Some(_) | None => Err(refusal),
+        }
     }
 
     /// Begins to work for a request. A client that leaves before its answer and comes again with a new
@@ -335,8 +364,7 @@ impl Payments {
                 .claim_get(earlier)
                 .await
                 .map_err(store_unavailable)?;
-            let open = claim
-                .is_some_and(|claim| matches!(claim.payment, octroi_claim::PaymentState::Unknown));
+            let open = claim.is_some_and(|claim| matches!(claim.payment, PaymentState::Unknown));
             if !open {
                 return Ok(());
             }

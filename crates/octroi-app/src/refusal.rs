@@ -9,6 +9,8 @@ use octroi_x402::Reason;
 pub enum Refusal {
     /// The payment does not meet the terms: 402 with the reason and fresh terms.
     Invalid(Reason),
+    /// Its payer is screened out: 403 without terms, for a client would only sign again.
+    Denied,
     /// The payment is known already.
     Claim(RefusedClaim),
     /// Something the decision needs cannot be asked now: 503, come again with the same payment.

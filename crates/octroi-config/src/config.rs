@@ -9,7 +9,9 @@ use crate::effective;
 use crate::environment;
 use crate::facilitator::{self, FacilitatorConfig};
 use crate::network::{self, NetworkConfig};
+use crate::payment::PaywallConfig;
 use crate::problem::Report;
+use crate::screening::{self, ScreeningConfig};
 use crate::server::{self, ServerConfig, key_place};
 use crate::service::{self, ServiceConfig, TenantConfig};
 use crate::site::{self, SiteConfig};
@@ -36,6 +38,8 @@ pub struct Config {
     pub sites: Vec<SiteConfig>,
     /// The facilitator that is served.
     pub facilitator: FacilitatorConfig,
+    /// Who neither pays nor is paid.
+    pub screening: ScreeningConfig,
 }
 
 /// The database.
@@ -124,6 +128,20 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Everything that is sold: the paywalls of the services, then the priced routes of the sites.
+    pub fn paywalls(&self) -> impl Iterator<Item = &PaywallConfig> {
+        let of_services = self
+            .services
+            .iter()
+            .flat_map(|service| service.paywalls.iter().map(|row| &row.paywall));
+        let of_sites = self
+            .sites
+            .iter()
+            .flat_map(|site| site.routes.routes().iter())
+            .filter_map(|route| route.value.as_ref());
+        of_services.chain(of_sites)
+    }
+
     /// Reads and checks a file, with the process's environment variables over it.
     ///
     /// # Errors
@@ -201,6 +219,8 @@ fn read(check: &mut Check<'_>, root: &Table) -> Option<Config> {
     check_hosts(check, root, server.as_ref());
     check_metrics(check, one("server")?, metrics, server.as_ref());
     let facilitator = facilitator::read(check, one("facilitator")?, &networks);
+    let screening = screening::read(check, one("screening")?);
+    screening::check_payees(check, root, &screening);
     let mut server = server?;
     let sites: Vec<SiteConfig> = sites.into_iter().collect::<Option<_>>()?;
     complete_acme(check, one("server")?, &mut server, &sites);
@@ -214,6 +234,7 @@ fn read(check: &mut Check<'_>, root: &Table) -> Option<Config> {
         services: services.into_iter().collect::<Option<_>>()?,
         sites,
         facilitator,
+        screening,
     })
 }
 

@@ -27,7 +27,7 @@ fn print_inner(table: &Table, out: &mut String) {
 
 /// Sections that are off unless they are present.
 fn is_switch(name: &str) -> bool {
-    matches!(name, "acme" | "facilitator" | "auth")
+    matches!(name, "acme" | "facilitator" | "screening" | "auth")
 }
 
 fn print_section(table: &Table, out: &mut String) {

@@ -23,6 +23,7 @@ pub(crate) static ROOT: Section = Section {
         selling::SERVICE,
         selling::SITE,
         FACILITATOR,
+        SCREENING,
     ],
 };
 
@@ -107,6 +108,23 @@ const FACILITATOR: Section = Section {
             List("a SHA-256 of 64 hex digits"),
             "[]",
             "Hashes of such tokens, when the gate should not know them.",
+        ),
+    ]],
+    inner: &[],
+};
+
+const SCREENING: Section = Section {
+    name: "screening",
+    shape: Shape::Table,
+    doc: "Who neither pays nor is paid here, on any network: addresses of both keys together. They \
+          change with a restart.",
+    keys: &[&[
+        default("addresses", List("an EVM address"), "[]", "Addresses."),
+        optional(
+            "file",
+            Text("a file name"),
+            "none",
+            "A file with one address on each line; what follows a `#` is a comment.",
         ),
     ]],
     inner: &[],

@@ -22,6 +22,7 @@ mod payment;
 mod problem;
 mod reference;
 mod schema;
+mod screening;
 mod secret;
 mod server;
 mod service;
@@ -44,6 +45,7 @@ pub use network::{
 pub use payment::{AcceptedPayment, BodyBinding, BreakCharge, PaywallConfig};
 pub use problem::{Location, Problem, Report, Severity};
 pub use reference::reference;
+pub use screening::ScreeningConfig;
 pub use server::{AcmeChallenge, AcmeConfig, CertificateConfig, LimitsConfig, ServerConfig};
 pub use service::{ServiceConfig, ServicePaywallConfig, TenantConfig};
 pub use site::SiteConfig;

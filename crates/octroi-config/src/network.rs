@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use octroi_types::{Address, B256, ChainId, KNOWN_NETWORKS, KnownNetwork, Mode, Redacted};
+use octroi_types::{Address, B256, ChainId, KNOWN_NETWORKS, KnownNetwork, Mode, Price, Redacted};
 
 use crate::check::Check;
 use crate::server::key_place;
@@ -25,6 +25,8 @@ pub struct NetworkConfig {
     pub block_time: Duration,
     /// How sure a settlement must be, for routes that do not say.
     pub settle_level: SettleLevel,
+    /// The price from which such routes wait for a safe block at least.
+    pub safe_from: Price,
     /// Blocks on top of a block that make it final; `None` leaves it to the node's tags.
     pub final_confirmations: Option<u64>,
     /// Who settles.
@@ -159,6 +161,7 @@ fn read(check: &mut Check<'_>, table: &Table) -> Option<NetworkConfig> {
     let erc6492_factories = check.parse_all(table, "erc6492_factories", str::parse::<Address>);
     let multicall_address = check.parse(table, "multicall_address", str::parse::<Address>);
     let settle_level = read_settle_level(check, table).unwrap_or(SettleLevel::Included);
+    let safe_from = check.parse(table, "safe_from", str::parse::<Price>);
     let (chain, mode) = identity?;
     Some(NetworkConfig {
         name: table.label.clone(),
@@ -171,6 +174,7 @@ fn read(check: &mut Check<'_>, table: &Table) -> Option<NetworkConfig> {
                 .unwrap_or(block_time_ms),
         ),
         settle_level,
+        safe_from: safe_from?,
         final_confirmations: check.number(table, "final_confirmations"),
         settlement: settlement?,
         assets: assets?,

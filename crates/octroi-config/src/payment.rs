@@ -12,8 +12,9 @@ use crate::server::key_place;
 use crate::suggest::closest;
 use crate::table::{Item, Place, Setting, Table};
 
-/// How long a settlement may take after the origin's head; part of the least validity that a
-/// payment needs (money rule 13).
+/// What is left of a payment's validity beside the origin's time: for the settlement, and before it
+/// for the client that reads the terms and signs. The gate itself insists on the former only (money
+/// rule 13).
 const SETTLEMENT_MARGIN: Duration = Duration::from_secs(30);
 
 /// Something that is sold.
@@ -165,8 +166,7 @@ pub(crate) fn read_paywall(
     let before_origin = chosen("settle", "before_origin");
     let head_only = chosen("bind", "head");
     let credit = chosen("break_charge", "credit");
-    let level = read_settle_level(check, table)
-        .or_else(|| networks.iter().map(|network| network.settle_level).max());
+    let level = read_settle_level(check, table).or_else(|| usual_level(&networks, price?));
     let Identity { id, slug, methods } = identity?;
     Some(PaywallConfig {
         id,
@@ -196,6 +196,19 @@ pub(crate) fn read_paywall(
             BreakCharge::Full
         },
     })
+}
+
+/// How sure a settlement must be where the route does not say: the strictest of its networks, which
+/// want more for a large price (money rule 18).
+fn usual_level(networks: &[&NetworkConfig], price: Price) -> Option<SettleLevel> {
+    let level = |network: &&NetworkConfig| {
+        if price >= network.safe_from {
+            network.settle_level.max(SettleLevel::Safe)
+        } else {
+            network.settle_level
+        }
+    };
+    networks.iter().map(level).max()
 }
 
 fn mixed(networks: &[&NetworkConfig]) -> bool {

@@ -39,7 +39,7 @@ impl Check<'_> {
     }
 
     fn secret(&mut self, table: &Table, key: &str, item: &Item) -> Option<Redacted<String>> {
-        let bytes = self.read(table, key, item, &self.path(&item.text))?;
+        let bytes = self.file(table, key, item)?;
         let text = String::from_utf8(bytes)
             .ok()
             .filter(|text| text.len() <= SECRET_BYTES_MAX);
@@ -52,6 +52,11 @@ impl Check<'_> {
             self.error(&item.place, table.key_path(key), message);
         }
         text.map(|text| Redacted::new(text.to_owned()))
+    }
+
+    /// The bytes of the file that a key names here.
+    pub(crate) fn file(&mut self, table: &Table, key: &str, item: &Item) -> Option<Vec<u8>> {
+        self.read(table, key, item, &self.path(&item.text))
     }
 
     fn read(&mut self, table: &Table, key: &str, item: &Item, path: &Path) -> Option<Vec<u8>> {

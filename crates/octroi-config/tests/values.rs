@@ -3,6 +3,7 @@
 
 mod setup;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use octroi_claim::SettleOrder;
@@ -107,6 +108,10 @@ deny = true
 [facilitator]
 enabled = true
 token_files = ["token.txt"]
+
+[screening]
+addresses = ["0x5555555555555555555555555555555555555555", "0x00000000000000000000000000000000DeaDBeef"]
+file = "denied.txt"
 "#;
 
 const SECOND_KEY: &str = "8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba";
@@ -125,6 +130,20 @@ fn address(digit: char) -> Address {
     format!("0x{}", String::from(digit).repeat(40))
         .parse()
         .unwrap()
+}
+
+#[test]
+fn the_section_and_its_file_screen_together() {
+    let lettered = "0x00000000000000000000000000000000deadbeef";
+    let expected = [address('5'), address('6'), lettered.parse().unwrap()];
+    assert_eq!(full().screening.addresses, HashSet::from(expected));
+    let loaded = check("", &[("OCTROI__SCREENING__FILE", "denied.txt")]).unwrap();
+    assert_eq!(
+        loaded.config.screening.addresses,
+        HashSet::from([address('5'), address('6')])
+    );
+    let nobody = check("", &[]).unwrap().config.screening;
+    assert!(nobody.addresses.is_empty());
 }
 
 #[test]
@@ -421,5 +440,53 @@ error: `pay_to` is not an EVM address: expected 0x followed by 40 hex digits
 
 octroi.toml: 10 errors, no warnings
 "#
+    );
+}
+
+/// The level of each of these prices on a live network, with more keys for the network and the
+/// paywall.
+fn levels(network: &str, paywall: &str, prices: &[&str]) -> Vec<SettleLevel> {
+    let paywalls: String = prices
+        .iter()
+        .enumerate()
+        .map(|(index, price)| {
+            format!("[[service.paywall]]\nslug = \"p{index}\"\nprice = \"{price}\"\n{paywall}\n")
+        })
+        .collect();
+    let text = format!(
+        r#"
+[server]
+public_url = "https://pay.example.com"
+[tenant]
+pay_to = "0x1111111111111111111111111111111111111111"
+[network.base]
+rpc_urls = ["https://rpc.example"]
+wallet_key_files = ["wallet.key"]
+{network}
+[[service]]
+name = "shop"
+origin = "https://shop.example"
+{paywalls}"#
+    );
+    let config = check(&text, &[]).unwrap().config;
+    config.paywalls().map(|paywall| paywall.level).collect()
+}
+
+#[test]
+fn large_prices_are_safe_unless_the_route_says_otherwise() {
+    use SettleLevel::{Final, Included, Safe};
+    let prices = ["0.01", "99.99", "100", "20000"];
+    assert_eq!(levels("", "", &prices), [Included, Included, Safe, Safe]);
+    assert_eq!(
+        levels("safe_from = \"$5\"", "", &["4.99", "5"]),
+        [Included, Safe]
+    );
+    assert_eq!(
+        levels("settle_level = \"final\"", "", &["1", "100"]),
+        [Final, Final]
+    );
+    assert_eq!(
+        levels("", "settle_level = \"included\"", &["1", "100"]),
+        [Included, Included]
     );
 }

@@ -34,6 +34,7 @@ impl Via {
 const PENDING: &str = "The settlement of this payment is not known or not sure yet. Repeat this \
                        request with the same payment; do not sign a new one.";
 const NOT_HANDLED: &str = "The payment could not be handled now; come again.";
+const DENIED: &str = "This wallet cannot pay here.";
 const SETTLED_TOO_LATE: &str = "The payment was settled too late for the answer.";
 
 /// A payment that was not admitted.
@@ -45,6 +46,9 @@ pub(crate) fn admission(
 ) -> Response<GateBody> {
     match refusal {
         Refusal::Invalid(reason) => terms(sale, method, *reason),
+        // Never a 402, for another payment of the same wallet would fare no better; and no word of
+        // who denies it and why.
+        Refusal::Denied => error(sale, ErrorCode::AddressDenied, DENIED, GivenUp::Uncharged),
         Refusal::Unavailable(code) => unavailable(sale, *code, GivenUp::Uncharged),
         Refusal::Claim(refused) => claim(sale, method, via, *refused),
     }

@@ -311,6 +311,14 @@ impl TestGate {
         eventually(what, async || Some(self.books().await).filter(&is_so)).await
     }
 
+    /// As [`Self::restart`], with these sections in place of those it was set up with; `ORIGIN`
+    /// stands for the origin's address.
+    pub async fn restart_with(&mut self, sections: &str) {
+        let address = self.origin.address().to_string();
+        self.setup.world.sections = sections.replace("ORIGIN", &address);
+        self.restart().await;
+    }
+
     /// Stops it in order and starts it again in the same folder.
     pub async fn restart(&mut self) {
         self.stop().await;

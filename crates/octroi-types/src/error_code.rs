@@ -46,6 +46,8 @@ error_codes! {
     PaymentRequired = "payment_required", 402;
     /// The route table denies this path.
     Forbidden = "forbidden", 403;
+    /// The wallet that pays is not served here.
+    AddressDenied = "address_denied", 403;
     /// Nothing lives here.
     NotFound = "not_found", 404;
     /// The paywall does not allow this method; nothing was charged.

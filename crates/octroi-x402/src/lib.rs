@@ -52,7 +52,7 @@ pub use eip712::{Authorization, Token};
 pub use erc6492::{Counterfactual, WrapperError};
 pub use identity::payment_identity;
 pub use matching::match_terms;
-pub use offer::{Offer, OfferDetails, OfferError};
+pub use offer::{EarlierTerms, Offer, OfferDetails, OfferError};
 pub use payload::{ExactPayload, SignatureBytes};
 pub use payment::{Payment, Version, VersionTag};
 pub use reason::{Reason, RemoteReason};

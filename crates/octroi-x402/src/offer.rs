@@ -45,10 +45,20 @@ pub enum OfferError {
     NoTimeout,
 }
 
+/// Terms that are offered no more, and honoured a little longer (money rule 11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierTerms {
+    /// The terms.
+    pub terms: Terms,
+    /// They are honoured before this.
+    pub honoured_until: UnixSeconds,
+}
+
 /// The ways to pay for one route.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Offer {
     terms: Vec<Terms>,
+    earlier: Vec<EarlierTerms>,
     details: OfferDetails,
     v2_suffix: V2Suffix,
     v1_parts: Vec<V1Parts>,
@@ -74,6 +84,7 @@ impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Offer")
             .field("terms", &self.terms)
+            .field("earlier", &self.earlier)
             .field("details", &self.details)
             .finish_non_exhaustive()
     }
@@ -93,6 +104,7 @@ impl Offer {
         }
         let mut offer = Self {
             terms,
+            earlier: Vec::new(),
             details,
             v2_suffix: V2Suffix::default(),
             v1_parts: Vec::new(),
@@ -105,6 +117,13 @@ impl Offer {
             .map(V1Parts::cut)
             .collect();
         Ok(offer)
+    }
+
+    /// The same offer, whose buyers may still accept what was offered before it.
+    #[must_use]
+    pub fn honouring(mut self, earlier: Vec<EarlierTerms>) -> Self {
+        self.earlier = earlier;
+        self
     }
 
     /// The terms, in the seller's order of preference.
@@ -200,17 +219,26 @@ impl Offer {
         }
     }
 
-    /// [`verify_payment`] against these terms.
+    /// [`verify_payment`] against these terms, and against earlier ones in their time.
     ///
     /// # Errors
-    /// The [`Reason`] for the client.
+    /// The [`Reason`] for the client: why the terms of now do not fit, because those are what the
+    /// next offer says.
     pub fn verify(
         &self,
         payment: &Payment,
         now: UnixSeconds,
         rules: &WindowRules,
     ) -> Result<(&Terms, CheckedAuthorization), Reason> {
-        verify_payment(payment, &self.terms, now, rules)
+        verify_payment(payment, &self.terms, now, rules).or_else(|reason| {
+            self.earlier
+                .iter()
+                .filter(|earlier| now < earlier.honoured_until)
+                .find_map(|earlier| {
+                    verify_payment(payment, std::slice::from_ref(&earlier.terms), now, rules).ok()
+                })
+                .ok_or(reason)
+        })
     }
 }
 

@@ -112,6 +112,10 @@ reasons! {
     UnexpectedSettleError = "unexpected_settle_error",
         "The settlement could not be completed.";
 
+    // Our own: the reference has no word for it.
+    AddressDenied = "address_denied",
+        "The payer or the payee is not served here; signing again does not change that.";
+
     // Further words that remote facilitators answer with.
     AnyInvalidScheme = "invalid_scheme", "The scheme is not valid.";
     InsufficientFunds = "insufficient_funds",

@@ -36,6 +36,7 @@ struct Summary {
     networks: Vec<NetworkSummary>,
     services: Vec<ServiceSummary>,
     sites: Vec<SiteSummary>,
+    screened_addresses: usize,
 }
 
 #[derive(Serialize)]
@@ -168,6 +169,7 @@ impl Summary {
             networks: networks.collect(),
             services: services.collect(),
             sites: config.sites.iter().map(site).collect(),
+            screened_addresses: config.screening.addresses.len(),
             public_url,
         }
     }
@@ -190,6 +192,11 @@ impl Summary {
                 Mode::Live => style.yellow("REAL MONEY"),
             };
             let _ = writeln!(out, "network   {name} ({chain}), {money}, {settlement}");
+        }
+        match self.screened_addresses {
+            0 => {}
+            1 => out.push_str("screening 1 address\n"),
+            many => drop(writeln!(out, "screening {many} addresses")),
         }
         for service in &self.services {
             let _ = writeln!(

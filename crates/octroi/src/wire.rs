@@ -4,6 +4,7 @@ mod acme;
 mod catalogue;
 mod chains;
 mod handler;
+mod offers;
 mod operations;
 mod server;
 mod surfaces;
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use octroi_app::{CountedStore, FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptions};
+use octroi_app::{
+    CountedStore, DenyList, FacilitatorDesk, Payments, PaymentsOptions, Upkeep, UpkeepOptions,
+};
 use octroi_chain::Transport;
 use octroi_claim::NodeId;
 use octroi_config::{Config, Settlement};
@@ -41,7 +44,7 @@ pub struct WireOptions {
     pub store: Option<Arc<dyn Store>>,
     /// Whose certificates are believed on the way out.
     pub trust_roots: TrustRoots,
-    /// Times of payments.
+    /// Times of payments; their deny list is the configured one.
     pub payments: PaymentsOptions,
     /// Times of upkeep.
     pub upkeep: UpkeepOptions,
@@ -121,13 +124,18 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         &background,
     )
     .await?;
+    let payments = PaymentsOptions {
+        deny_list: DenyList::from(config.screening.addresses.clone()),
+        ..payments
+    };
     let payments = Payments::new(
         payments,
         Arc::clone(&store),
         chains.by_id.clone(),
         exchanges.clone(),
     );
-    let catalogue = catalogue::build(&config, &chains, &egress)?;
+    let honoured = offers::publish(&config, &chains, &store).await?;
+    let catalogue = catalogue::build(&config, &chains, &honoured, &egress)?;
     let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
     let operations = Arc::new(operations::GateOperations::new(upkeep.clone(), &chains));
     let desk = FacilitatorDesk::new(payments.clone(), config.tenant.id, chains.assets());

@@ -98,6 +98,27 @@ fn every_command_that_is_named_exists() {
     assert!(checked > 10, "{checked}");
 }
 
+/// Every piece of source that a page links to is there: the file, and the test of that name in it.
+#[test]
+fn every_test_that_a_rule_names_exists() {
+    let page = page("docs/money.md");
+    let mut tests = 0;
+    for link in page.split('[').skip(1) {
+        let Some((name, rest)) = link.split_once("](../") else {
+            continue;
+        };
+        let path = rest.split(')').next().unwrap();
+        let source = self::page(path);
+        let stem = Path::new(path).file_stem().unwrap().to_str().unwrap();
+        let is_file = [stem, &format!("{stem}.rs")].contains(&name);
+        if !is_file {
+            assert!(source.contains(&format!("fn {name}(")), "{path}: {name}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 32, "{tests}");
+}
+
 /// The example of the README: a gate is started, an answer is bought, and the next start goes on
 /// where the first one ended.
 #[test]

@@ -45,6 +45,12 @@ pub(super) const NETWORK: Section = Section {
             "\"included\"",
             "How sure a settlement must be before an answer goes out, unless a route says otherwise.",
         ),
+        default(
+            "safe_from",
+            Text("a price"),
+            "\"$100\"",
+            "Price from which an answer waits for `safe` at least, unless a route says otherwise.",
+        ),
         optional(
             "final_confirmations",
             Integer {

@@ -236,7 +236,7 @@ const PAYMENT: &[Key] = &[
     optional(
         "settle_level",
         Choice(&["included", "safe", "final"]),
-        "the strictest of its networks",
+        "the strictest of its networks, whose `safe_from` counts",
         "How sure the settlement must be before the answer goes out.",
     ),
     default(

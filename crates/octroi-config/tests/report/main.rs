@@ -3,6 +3,7 @@
 
 mod form;
 mod network;
+mod screening;
 mod selling;
 mod server;
 #[path = "../setup/mod.rs"]

@@ -10,6 +10,13 @@ pub(crate) const WALLET_KEY: &str =
 /// A bearer token.
 pub(crate) const TOKEN: &str = "hunter2-token-of-the-origin";
 
+/// Addresses, one of them twice, as people keep them.
+const DENIED: &str = "# Reported in May.\r
+\r
+0x5555555555555555555555555555555555555555\r
+  0x6666666666666666666666666666666666666666\t# and why
+0x5555555555555555555555555555555555555555";
+
 /// Checks a text in a directory with some files to name.
 pub(crate) fn check(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Report> {
     let directory = tempfile::tempdir().unwrap();
@@ -18,6 +25,8 @@ pub(crate) fn check(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, Re
         ("token.txt", format!("  {TOKEN}\n")),
         ("empty.key", "\n".to_owned()),
         ("lines.txt", "one\ntwo\n".to_owned()),
+        ("denied.txt", DENIED.to_owned()),
+        ("numbers.txt", (1..=30).map(|n| format!("{n}\n")).collect()),
         ("cert.pem", "-----BEGIN CERTIFICATE-----\n".to_owned()),
         ("key.pem", "-----BEGIN PRIVATE KEY-----\n".to_owned()),
     ] {

@@ -150,6 +150,8 @@ labels! {
         Signature = "signature",
         /// The payer cannot sign, or is not of an allowed kind.
         Payer = "payer",
+        /// The payer is screened out.
+        Denied = "denied",
         /// The payer's balance does not cover it.
         Funds = "funds",
         /// Its nonce was spent on the chain before.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use octroi_types::ChainId;
-use octroi_x402::{Offer, OfferDetails, OfferError, Terms, Token, payment_identifier, v1, v2};
+use octroi_x402::{
+    EarlierTerms, Offer, OfferDetails, OfferError, Reason, Terms, Token, payment_identifier, v1, v2,
+};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -146,5 +148,50 @@ proptest! {
         let object = offer.payment_required_v1(&url, error);
         prop_assert_eq!(&body, &serde_json::to_vec(&object).unwrap());
         prop_assert_eq!(v1::PaymentRequired::from_body(&body).unwrap(), object);
+    }
+}
+
+#[test]
+fn earlier_terms_are_honoured_in_their_time_and_never_offered() {
+    let earlier = Terms {
+        amount: sample::amount(5_000),
+        ..sample::terms()
+    };
+    let until = sample::NOW.plus(60);
+    let offer = Offer::new(vec![sample::terms()], OfferDetails::default()).unwrap();
+    let honouring = offer.clone().honouring(vec![EarlierTerms {
+        terms: earlier.clone(),
+        honoured_until: until,
+    }]);
+    let url = "https://octroi.example/x";
+    assert_eq!(
+        honouring.payment_required_header(url, None),
+        offer.payment_required_header(url, None)
+    );
+    assert_eq!(honouring.v1_body(url, None), offer.v1_body(url, None));
+
+    let half = octroi_x402::Authorization {
+        value: 5_000.into(),
+        ..sample::authorization()
+    };
+    let payload = sample::signed(&earlier, half);
+    let payments = [
+        (
+            sample::pay_v2(&earlier, payload.clone()),
+            Reason::InvalidRequirements,
+        ),
+        (sample::pay_v1(&earlier, payload), Reason::InvalidValue),
+    ];
+    for (payment, refused) in payments {
+        let verify = |offer: &Offer, at| {
+            let checked = offer.verify(&payment, at, &sample::RULES);
+            checked.map(|(terms, checked)| (terms.amount, checked.value))
+        };
+        let half = sample::amount(5_000);
+        assert_eq!(verify(&honouring, sample::NOW), Ok((half, half)));
+        let last = octroi_types::UnixSeconds(until.0 - 1);
+        assert_eq!(verify(&honouring, last), Ok((half, half)));
+        assert_eq!(verify(&honouring, until), Err(refused));
+        assert_eq!(verify(&offer, sample::NOW), Err(refused));
     }
 }

@@ -17,11 +17,13 @@ use octroi_types::{Redacted, ServiceId, TenantId};
 use octroi_x402::{Offer, OfferDetails, Terms, payment_identifier};
 
 use super::chains::Chains;
+use super::offers::Honoured;
 
 /// Builds the whole catalogue.
 pub(super) fn build(
     config: &Config,
     chains: &Chains,
+    honoured: &Honoured,
     egress: &Client,
 ) -> anyhow::Result<Catalogue> {
     let mut catalogue = Catalogue {
@@ -31,7 +33,7 @@ pub(super) fn build(
     };
     let tenant = config.tenant.id;
     for service in &config.services {
-        let built = build_service(service, tenant, chains, egress)
+        let built = build_service(service, tenant, chains, honoured, egress)
             .with_context(|| format!("service {}", service.name))?;
         let built = Arc::new(built);
         catalogue
@@ -40,7 +42,7 @@ pub(super) fn build(
         catalogue.services.insert(service.name.clone(), built);
     }
     for site in &config.sites {
-        let built = build_site(site, tenant, chains, egress)
+        let built = build_site(site, tenant, chains, honoured, egress)
             .with_context(|| format!("site {}", site.name))?;
         let built = Arc::new(built);
         for host in &site.hosts {
@@ -54,6 +56,7 @@ fn build_service(
     service: &ServiceConfig,
     tenant: TenantId,
     chains: &Chains,
+    honoured: &Honoured,
     egress: &Client,
 ) -> anyhow::Result<Service> {
     let origin = Arc::new(origin(
@@ -73,6 +76,7 @@ fn build_service(
                 Some(service.id),
                 timeout,
                 chains,
+                honoured,
             )?;
             built.target = configured.path.clone();
             built.takes_rest = configured.subpaths;
@@ -90,6 +94,7 @@ fn build_site(
     site: &SiteConfig,
     tenant: TenantId,
     chains: &Chains,
+    honoured: &Honoured,
     egress: &Client,
 ) -> anyhow::Result<Site> {
     let host = if site.preserve_host {
@@ -102,7 +107,14 @@ fn build_site(
     let mut failed = None;
     let routes = site.routes.clone().map(|configured| {
         let configured = configured?;
-        match paywall(&configured, tenant, Some(site.id), timeout, chains) {
+        match paywall(
+            &configured,
+            tenant,
+            Some(site.id),
+            timeout,
+            chains,
+            honoured,
+        ) {
             Ok(built) => Some(Arc::new(built)),
             Err(error) => {
                 failed = Some(error);
@@ -127,6 +139,7 @@ fn paywall(
     service: Option<ServiceId>,
     origin_timeout: std::time::Duration,
     chains: &Chains,
+    honoured: &Honoured,
 ) -> anyhow::Result<Paywall> {
     let terms = configured
         .accepts
@@ -148,7 +161,10 @@ fn paywall(
         mime_type: configured.mime_type.clone(),
         extensions: Some(payment_identifier::optional()),
     };
-    let offer = Offer::new(terms, details).context("the offer cannot be made")?;
+    let earlier = honoured.get(&configured.id).cloned().unwrap_or_default();
+    let offer = Offer::new(terms, details)
+        .context("the offer cannot be made")?
+        .honouring(earlier);
     Ok(Paywall {
         deal: Deal {
             tenant,

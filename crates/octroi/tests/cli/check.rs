@@ -78,6 +78,41 @@ async fn a_good_configuration_is_summed_up_for_programs() {
 }
 
 #[tokio::test]
+async fn screened_addresses_are_counted() {
+    let folder = Folder::new();
+    folder.run(&["init"]).await.expect(0, "");
+    let sells = folder.read("octroi.toml");
+    let verdict = folder.run(&["check", "--json"]).await.json();
+    assert_eq!(verdict["serves"]["screenedAddresses"], 0);
+    let text = folder.run(&["check"]).await;
+    assert!(!text.text().contains("screening"), "{}", text.text());
+
+    let (one, other) = ("1".repeat(40), "2".repeat(40));
+    let listed = format!("{sells}\n[screening]\naddresses = [\"0x{one}\"]\n");
+    folder.write("octroi.toml", &listed);
+    let text = folder.run(&["check"]).await;
+    assert!(
+        text.text().contains("\nscreening 1 address\n"),
+        "{}",
+        text.text()
+    );
+
+    folder.write("octroi.toml", listed + "file = \"denied.txt\"\n");
+    folder.write(
+        "denied.txt",
+        format!("0x{one}\n0x{other} # again\n0x{other}\n"),
+    );
+    let text = folder.run(&["check"]).await;
+    assert!(
+        text.text().contains("\nscreening 2 addresses\n"),
+        "{}",
+        text.text()
+    );
+    let verdict = folder.run(&["check", "--json"]).await.json();
+    assert_eq!(verdict["serves"]["screenedAddresses"], 2);
+}
+
+#[tokio::test]
 async fn a_missing_configuration_says_how_to_get_one() {
     for command in ["check", "serve", "books"] {
         let ran = Folder::new().run(&[command]).await;

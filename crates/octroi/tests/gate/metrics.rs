@@ -5,10 +5,10 @@ use octroi_testkit::{CHAIN, Fault, Request, Setup, TestGate, eventually};
 use crate::{ITEM, SENDS};
 
 /// The values of a page of metrics.
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    async fn of(gate: &TestGate) -> Self {
+    pub(crate) async fn of(gate: &TestGate) -> Self {
         let answer = gate.send(&Request::get("/metrics")).await;
         assert_eq!(answer.status, 200);
         Self(answer.text().to_owned())
@@ -25,7 +25,7 @@ impl Page {
     }
 
     /// How far a metric is above what it was before; gates of other tests may count as well.
-    fn above(&self, before: &Self, name: &str, labels: &str) -> f64 {
+    pub(crate) fn above(&self, before: &Self, name: &str, labels: &str) -> f64 {
         self.value(name, labels) - before.value(name, labels)
     }
 }
