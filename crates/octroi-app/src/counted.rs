@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step, WorkState};
 use octroi_ledger::{Account, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
     FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
     SettlementStore, Store, StoreError, Transaction, TransactionFilter, TransactionStore,
 };
@@ -221,6 +221,10 @@ impl SettlementStore for CountedStore {
         wallet: Address,
     ) -> Result<Option<u64>, StoreError> {
         self.inner.settlement_nonce_max(chain, wallet).await
+    }
+
+    async fn arrival(&self, transaction: TransactionId) -> Result<Arrival, StoreError> {
+        self.inner.arrival(transaction).await
     }
 }
 

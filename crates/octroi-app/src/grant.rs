@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use octroi_chain::{Chain, Included, Level, SettleJob, SettleOutcome};
+use octroi_chain::{Included, Level, SettleJob, SettleOutcome};
 use octroi_claim::{AdvanceError, Claim, PaymentState, SettleOrder, Step, WorkState};
+use octroi_store::Arrival;
 use octroi_telemetry::{chain as causes, metrics};
 use octroi_types::{
     Address, Amount, B256, ChainId, CreditId, ErrorCode, TransactionId, UnixMicros,
@@ -15,6 +16,9 @@ use tracing::{error, warn};
 
 use crate::deal::{BreakRule, Deal};
 use crate::payments::{Checked, Inner};
+
+/// How often the books are asked whether money that vanished has arrived again.
+const ARRIVAL_POLL: Duration = Duration::from_millis(100);
 
 /// The right to deliver one answer. Ends with [`Grant::deliver`], [`Grant::break_off`] or
 /// [`Grant::give_up`]; dropped without, it gives up by itself, in a task that shutdown waits for.
@@ -62,10 +66,10 @@ pub enum SettleFailure {
     /// It was not sent, and will not be: 503, the same payment may come again.
     Unavailable(ErrorCode),
     /// It is settled, but not as surely yet as the route asks for: 503. What it paid for becomes a
-    /// credit [when it is](Grant::give_up_when_sure).
+    /// credit [when it is](Grant::give_up_when_sure); a credit that was to pay is there again.
     TooEarly {
-        /// Where it was settled.
-        settlement: Included,
+        /// The chain transaction that settled it.
+        tx_hash: Option<B256>,
     },
     /// Another node took the claim over.
     Fenced,
@@ -98,11 +102,19 @@ impl Grant {
         }
     }
 
-    /// Whether [`Grant::settle`] must come before the origin is called.
+    /// Whether [`Grant::settle_first`] must come before the origin is called. A credit that is not sure
+    /// enough may be given back, so nothing is done for it either.
     #[must_use]
     pub fn settles_first(&self) -> bool {
-        self.claim.payment == PaymentState::Claimed
-            && self.claim.terms.order == SettleOrder::BeforeOrigin
+        match self.claim.payment {
+            PaymentState::Claimed => self.claim.terms.order == SettleOrder::BeforeOrigin,
+            PaymentState::Covered => self.level > Level::Included,
+            PaymentState::Broadcast
+            | PaymentState::Settled
+            | PaymentState::Failed
+            | PaymentState::Unknown
+            | PaymentState::Released => false,
+        }
     }
 
     /// The seller's record of this attempt.
@@ -111,11 +123,15 @@ impl Grant {
         self.claim.terms.transaction
     }
 
-    /// Settles before the origin is called, and then marks the work as begun.
+    /// Settles before the origin is called, and then marks the work as begun; or waits until the credit
+    /// that pays is sure.
     ///
     /// # Errors
     /// [`SettleFailure`]; the origin must not be called.
     pub async fn settle_first(&mut self) -> Result<(), SettleFailure> {
+        if self.claim.payment == PaymentState::Covered {
+            return self.credit_is_sure().await;
+        }
         self.settle().await?;
         self.step(vec![Step::Execute]).await
     }
@@ -134,7 +150,6 @@ impl Grant {
             }
             settled?;
         } else {
-            self.credit_is_sure().await?;
             self.step(vec![Step::Answer]).await?;
         }
         Ok(self.receipt())
@@ -163,9 +178,9 @@ impl Grant {
         };
         let deadline = Instant::now() + self.inner.options.settle_wait;
         match tokio::time::timeout_at(deadline, chain.settle(job)).await {
-            Ok(SettleOutcome::Settled { claim, settlement }) => {
+            Ok(SettleOutcome::Settled { claim, .. }) => {
                 self.claim = claim;
-                self.reach_level(&chain, settlement, deadline).await
+                self.reach_level(self.transaction(), deadline).await
             }
             Ok(SettleOutcome::Refused { reason }) => {
                 self.finished = true;
@@ -185,7 +200,7 @@ impl Grant {
                             tx_hash: self.claim.tx_hash,
                         })
                     }
-                    PaymentState::Settled => Ok(()),
+                    PaymentState::Settled => self.reach_level(self.transaction(), deadline).await,
                     PaymentState::Claimed
                     | PaymentState::Failed
                     | PaymentState::Covered
@@ -193,66 +208,67 @@ impl Grant {
                 }
             }
             Ok(SettleOutcome::Fenced) => Err(self.lost()),
-            Ok(SettleOutcome::Pending { tx_hash }) => self.give_up_waiting(tx_hash).await,
-            Err(_) => self.give_up_waiting(None).await,
+            Ok(SettleOutcome::Pending { tx_hash }) => self.give_up_waiting(tx_hash, deadline).await,
+            Err(_) => self.give_up_waiting(None, deadline).await,
         }
     }
 
     /// A credit that pays came from a payment whose route may have waited for less, or whose gate
-    /// was killed before it was sure: that payment must now be as sure as this route wants it.
+    /// was killed before it was sure: that payment must be as sure as this route wants it before
+    /// anything is done for it.
     async fn credit_is_sure(&self) -> Result<(), SettleFailure> {
-        let Some(credit) = self.claim.covered_by else {
+        let (Some(credit), true) = (self.claim.covered_by, self.level > Level::Included) else {
             return Ok(());
         };
-        if self.level == Level::Included {
-            return Ok(());
-        }
-        let unavailable = || SettleFailure::Unavailable(ErrorCode::SettlementUnavailable);
-        let chain = self.inner.chains.get(&self.claim.terms.chain);
-        let chain = chain.ok_or_else(unavailable)?;
-        let source = self.source_of(credit).await?.ok_or_else(unavailable)?;
-        let settlement = match chain.find(source).await {
-            Ok(found) => found.ok_or_else(unavailable)?,
-            Err(error) => {
-                error!(error = %causes(&error), "the chain could not be asked");
-                return Err(unavailable());
-            }
+        let found = self.inner.store.credit_get(credit).await;
+        let found = found.map_err(|error| store_failed(&error))?;
+        let Some(credit) = found else {
+            return Err(SettleFailure::Unavailable(ErrorCode::StoreUnavailable));
         };
         let deadline = Instant::now() + self.inner.options.settle_wait;
-        self.reach_level(chain, settlement, deadline).await
+        self.reach_level(credit.transaction, deadline).await
     }
 
-    /// The chain transaction that paid for a credit.
-    async fn source_of(&self, credit: CreditId) -> Result<Option<B256>, SettleFailure> {
-        let store = &self.inner.store;
-        let credit = store.credit_get(credit).await;
-        let Some(credit) = credit.map_err(|error| store_failed(&error))? else {
-            return Ok(None);
-        };
-        let transaction = store.transaction_get(credit.transaction).await;
-        let transaction = transaction.map_err(|error| store_failed(&error))?;
-        Ok(transaction.and_then(|transaction| transaction.tx_hash))
-    }
-
-    /// Waits until the settlement is as sure as the route wants it.
+    /// Waits until the money of a payment is as sure as the route wants it. A block may be replaced
+    /// while it is waited for, so the books are asked where the money is until it is sure there.
     async fn reach_level(
         &self,
-        chain: &Chain,
-        settlement: Included,
+        paid_by: TransactionId,
         deadline: Instant,
     ) -> Result<(), SettleFailure> {
         if self.level == Level::Included {
             return Ok(());
         }
-        if chain.wait_level(settlement, self.level, deadline).await {
-            return Ok(());
+        let chain = self.inner.chains.get(&self.claim.terms.chain);
+        let chain = chain.ok_or(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable))?;
+        loop {
+            let arrival = self.inner.store.arrival(paid_by).await;
+            let mut tx_hash = self.claim.tx_hash;
+            match arrival.map_err(|error| store_failed(&error))? {
+                Arrival::Final => return Ok(()),
+                Arrival::Seen(inclusion) => {
+                    let seen = Included::from(inclusion);
+                    if chain.wait_level(seen, self.level, deadline).await {
+                        return Ok(());
+                    }
+                    tx_hash = Some(inclusion.tx_hash);
+                }
+                Arrival::Not => {}
+            }
+            if Instant::now() >= deadline {
+                return Err(SettleFailure::TooEarly { tx_hash });
+            }
+            tokio::time::sleep(ARRIVAL_POLL).await;
         }
-        Err(SettleFailure::TooEarly { settlement })
     }
 
     /// The time is up. What was not sent is called back; what was sent becomes unknown; and if the
     /// chain was quicker than we were, the payment is settled after all.
-    async fn give_up_waiting(&mut self, tx_hash: Option<B256>) -> Result<(), SettleFailure> {
+    async fn give_up_waiting(
+        &mut self,
+        tx_hash: Option<B256>,
+        deadline: Instant,
+    ) -> Result<(), SettleFailure> {
         if self.step(vec![Step::Release]).await.is_ok() {
             self.finished = true;
             return Err(SettleFailure::Unavailable(ErrorCode::SettlementUnavailable));
@@ -264,7 +280,7 @@ impl Grant {
         }
         self.reload().await?;
         if self.claim.payment == PaymentState::Settled {
-            return Ok(());
+            return self.reach_level(self.transaction(), deadline).await;
         }
         Err(SettleFailure::Pending {
             tx_hash: tx_hash.or(self.claim.tx_hash),
@@ -348,21 +364,20 @@ impl Grant {
     }
 
     /// Gives up after [`SettleFailure::TooEarly`]: the credit comes when the settlement is as sure as the
-    /// route asks for, so that nothing is bought with less. A gate that stops waits no longer.
-    pub async fn give_up_when_sure(mut self, settlement: Included) {
+    /// route asks for, so that nothing is bought with less. A credit that was to pay is given back at
+    /// once. A gate that stops waits no longer.
+    pub async fn give_up_when_sure(mut self) {
         const LOOK: Duration = Duration::from_secs(1);
-        let chain = self.inner.chains.get(&self.claim.terms.chain).cloned();
-        if let Some(chain) = chain {
-            while !self.inner.tasks.is_closed()
-                && !chain
-                    .wait_level(settlement, self.level, Instant::now() + LOOK)
-                    .await
+        // A settlement that vanished is of unknown fate, and no longer waited for here.
+        while self.claim.payment == PaymentState::Settled && !self.inner.tasks.is_closed() {
+            let paid_by = self.transaction();
+            if self
+                .reach_level(paid_by, Instant::now() + LOOK)
+                .await
+                .is_ok()
+                || self.reload().await.is_err()
             {
-                // A settlement that vanished is of unknown fate, and no longer waited for here.
-                let known = self.reload().await;
-                if known.is_err() || self.claim.payment != PaymentState::Settled {
-                    break;
-                }
+                break;
             }
         }
         self.give_up().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use octroi_claim::Claim;
 use octroi_store::Store;
-use octroi_types::{Address, Amount, B256, ChainId};
+use octroi_types::{Address, Amount, ChainId};
 use octroi_x402::{CheckedAuthorization, Reason, Terms, Version};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -241,24 +241,8 @@ impl Chain {
         }
     }
 
-    /// Where a transaction is now; none if it is in no block.
-    ///
-    /// # Errors
-    /// [`ChainError`] if the chain cannot be asked.
-    pub async fn find(&self, tx_hash: B256) -> Result<Option<Included>, ChainError> {
-        let receipt = self.inner.engine.rpc.receipt(tx_hash).await;
-        // A node that answers another question is not believed.
-        let receipt = receipt
-            .map_err(ChainError::Node)?
-            .filter(|receipt| receipt.tx_hash == tx_hash);
-        Ok(receipt.map(|receipt| Included {
-            tx_hash,
-            block_number: receipt.block_number,
-            block_hash: receipt.block_hash,
-        }))
-    }
-
-    /// Waits until a settlement is as sure as wanted. `false` if it is not by the deadline.
+    /// Waits until a block in which a settlement was seen is as sure as wanted. `false` if it is not by
+    /// the deadline, or if it was replaced: then the books tell where the money is now.
     pub async fn wait_level(&self, included: Included, level: Level, deadline: Instant) -> bool {
         levels::wait_level(&self.inner.engine, included, level, deadline).await
     }

@@ -97,10 +97,12 @@ async fn block_below(engine: &Engine, head: BlockHead, confirmations: u64) -> Op
     block.ok().flatten()
 }
 
-/// Waits until a settlement is as sure as wanted. `false` if it is not by the deadline.
+/// Waits until a block in which a settlement was seen is as sure as wanted. `false` if it is not by the
+/// deadline, or if it was replaced. Where the transaction went then is not for its receipt to say: it
+/// may have failed there.
 pub(crate) async fn wait_level(
     engine: &Engine,
-    mut included: Included,
+    included: Included,
     level: Level,
     deadline: Instant,
 ) -> bool {
@@ -113,9 +115,8 @@ pub(crate) async fn wait_level(
                 Level::Final => levels.borrow_and_update().finalized,
             };
             if at.is_some_and(|at| at.number >= included.block_number) {
-                match is_still_in(engine, &mut included).await {
-                    Ok(true) => return true,
-                    Ok(false) => {}
+                match is_there(engine, included).await {
+                    Ok(is_there) => return is_there,
                     Err(error) => debug!(chain = engine.name(), error = %error, "cannot look"),
                 }
             }
@@ -130,19 +131,9 @@ pub(crate) async fn wait_level(
     }
 }
 
-/// Whether a settlement is in the block where it was seen. If it moved to another one, that is noted
-/// for the next look.
-async fn is_still_in(engine: &Engine, included: &mut Included) -> Result<bool, RpcError> {
-    let block = engine
-        .rpc
-        .block(BlockTag::Number(included.block_number))
-        .await?;
-    if block.is_some_and(|block| block.hash == included.block_hash) {
-        return Ok(true);
-    }
-    if let Some(receipt) = engine.rpc.receipt(included.tx_hash).await? {
-        included.block_number = receipt.block_number;
-        included.block_hash = receipt.block_hash;
-    }
-    Ok(false)
+/// Whether the chain has the block in which a settlement was seen.
+async fn is_there(engine: &Engine, included: Included) -> Result<bool, RpcError> {
+    let number = BlockTag::Number(included.block_number);
+    let block = engine.rpc.block(number).await?;
+    Ok(block.is_some_and(|block| block.hash == included.block_hash))
 }

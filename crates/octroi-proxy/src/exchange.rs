@@ -92,10 +92,10 @@ impl Exchange {
             let (sale, method) = (&self.sale, &self.parts.method);
             refused::settlement(sale, method, self.via, failure, given_up)
         };
-        if let SettleFailure::TooEarly { settlement } = failure {
+        if let SettleFailure::TooEarly { .. } = failure {
             self.underway.leave();
             send(head, refusal(GivenUp::Open));
-            grant.give_up_when_sure(*settlement).await;
+            grant.give_up_when_sure().await;
             return;
         }
         let given_up = grant.give_up().await;

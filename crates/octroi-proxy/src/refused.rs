@@ -114,9 +114,7 @@ pub(crate) fn settlement(
             response
         }
         SettleFailure::Pending { tx_hash } => undecided(sale, via, *tx_hash, given_up),
-        SettleFailure::TooEarly { settlement } => {
-            undecided(sale, via, Some(settlement.tx_hash), given_up)
-        }
+        SettleFailure::TooEarly { tx_hash } => undecided(sale, via, *tx_hash, given_up),
         SettleFailure::Fenced => undecided(sale, via, None, given_up),
         SettleFailure::Unavailable(code) => unavailable(sale, *code, given_up),
     }

@@ -11,10 +11,13 @@ const GET: &str = "SELECT
     id, tenant, mode, payer, chain, asset, amount, available, transaction_id, created_at
 FROM credits WHERE id = ?1";
 
-/// The oldest that suffices.
+/// The oldest that suffices, of those whose own payment has arrived (2: settled).
 const FIND: &str = "SELECT id FROM credits
 WHERE payer = ?1 AND tenant = ?2 AND mode = ?3 AND chain = ?4 AND asset = ?5
     AND available > 0 AND available >= ?6
+    AND EXISTS (
+        SELECT 1 FROM transaction_states AS s WHERE s.id = transaction_id AND s.payment = 2
+    )
 ORDER BY id LIMIT 1";
 
 const INSERT: &str = "INSERT INTO credits (

@@ -10,6 +10,7 @@
 //! Nothing outside this crate knows SQL.
 
 mod accounts;
+mod arrivals;
 mod audit;
 mod claims;
 mod columns;

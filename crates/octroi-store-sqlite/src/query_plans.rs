@@ -9,7 +9,8 @@ use crate::connection::open_writer;
 use crate::options::SqliteOptions;
 use crate::session::Tables;
 use crate::{
-    claims, credits, events, offers, proofs, settlements, transactions, transfers, watched,
+    arrivals, claims, credits, events, offers, proofs, settlements, transactions, transfers,
+    watched,
 };
 
 /// A database with one day of claims.
@@ -55,6 +56,7 @@ fn no_statement_scans_a_table() {
         transactions::STATEMENTS,
         events::STATEMENTS,
         credits::STATEMENTS,
+        arrivals::STATEMENTS,
         settlements::STATEMENTS,
         proofs::STATEMENTS,
         watched::STATEMENTS,

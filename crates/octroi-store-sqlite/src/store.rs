@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
 use octroi_ledger::{Account, Seal, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
     FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
     SettlementStore, StoreError, Transaction, TransactionFilter, TransactionStore,
 };
@@ -28,7 +28,9 @@ use crate::fault::unavailable;
 use crate::options::{OpenError, SqliteOptions};
 use crate::readers::Readers;
 use crate::writer::{Message, Writer};
-use crate::{accounts, claims, credits, events, settlements, transactions, transfers, watched};
+use crate::{
+    accounts, arrivals, claims, credits, events, settlements, transactions, transfers, watched,
+};
 
 /// A store in one SQLite file, owned by this process until it is closed.
 pub struct SqliteStore {
@@ -256,6 +258,12 @@ impl SettlementStore for SqliteStore {
     ) -> Result<Option<u64>, StoreError> {
         self.readers
             .read(move |connection| settlements::nonce_max(connection, chain, wallet))
+            .await
+    }
+
+    async fn arrival(&self, transaction: TransactionId) -> Result<Arrival, StoreError> {
+        self.readers
+            .read(move |connection| arrivals::of(connection, transaction))
             .await
     }
 }

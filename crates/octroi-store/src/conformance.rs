@@ -109,6 +109,8 @@ macro_rules! conformance_tests {
             facts_are_taken_by_the_state_of_the_claim
             money_that_arrives_for_broken_work_becomes_a_credit
             a_payment_that_vanished_can_settle_again
+            a_credit_covers_while_its_own_payment_has_arrived
+            an_arrival_is_final_when_it_is_watched_no_longer
             a_payment_that_vanished_for_good_is_a_loss
             a_spent_credit_is_not_revoked
             a_delegated_payment_that_was_not_sent_is_withdrawn
@@ -125,6 +127,7 @@ macro_rules! conformance_tests {
             a_facilitated_payment_is_recovered_to_be_collected
             all_is_there_after_a_restart
             a_price_is_honoured_after_its_change
+            a_clock_that_was_ahead_honours_no_longer
             a_price_that_comes_back_is_in_force
             offers_outlive_the_process
             old_days_are_dropped_and_their_transactions_stay

@@ -32,8 +32,8 @@ pub use memory::MemoryStore;
 pub use offer::{EarlierTerms, OfferStore, OfferedTerms};
 pub use plan::refund_credit_id;
 pub use settlement::{
-    Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
-    SettlementStore,
+    Arrival, Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement,
+    SettlementState, SettlementStore,
 };
 pub use transaction::{NewTransaction, Transaction, TransactionState, TransactionStore};
 

@@ -23,8 +23,8 @@ use crate::listing::{Page, TransactionFilter};
 use crate::offer::{EarlierTerms, OfferStore, OfferedTerms};
 use crate::plan;
 use crate::settlement::{
-    Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
-    SettlementStore,
+    Arrival, Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement,
+    SettlementState, SettlementStore,
 };
 use crate::transaction::{Transaction, TransactionStore};
 use state::State;
@@ -194,6 +194,10 @@ impl SettlementStore for MemoryStore {
             .values()
             .filter(|row| (row.chain, row.wallet) == (chain, wallet));
         Ok(of_wallet.map(|row| row.nonce).max())
+    }
+
+    async fn arrival(&self, transaction: TransactionId) -> Result<Arrival, StoreError> {
+        Ok(self.state.lock().arrival(transaction))
     }
 }
 

@@ -46,7 +46,9 @@ pub type Offers = BTreeMap<OfferedTerms, Option<UnixSeconds>>;
 pub fn publish(before: &Offers, in_force: Vec<OfferedTerms>, now: UnixSeconds) -> Offers {
     let mut offers = Offers::new();
     for (terms, honoured_until) in before {
-        let until = honoured_until.unwrap_or_else(|| now.plus(terms.max_timeout_seconds.into()));
+        // A clock that was ahead at an earlier start is not believed.
+        let latest = now.plus(terms.max_timeout_seconds.into());
+        let until = honoured_until.map_or(latest, |until| until.min(latest));
         if until > now {
             offers.insert(terms.clone(), Some(until));
         }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use octroi_claim::{Claim, ClaimKey};
-use octroi_types::{Address, B256, ChainId, ClaimId, Redacted, SettlementId, UnixMicros};
+use octroi_types::{
+    Address, B256, ChainId, ClaimId, Redacted, SettlementId, TransactionId, UnixMicros,
+};
 use serde::Serialize;
 
 use crate::error::StoreError;
@@ -55,6 +57,17 @@ pub struct NewSettlement {
     /// The claims it carries, with the epoch under which each is worked on. Empty for a
     /// transaction that only fills a nonce gap.
     pub claims: Vec<(ClaimKey, u32)>,
+}
+
+/// How surely a payment's money has arrived, as far as the store knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It has not, or not any more: its fate is open, it failed, or it was never sent.
+    Not,
+    /// It was seen in this block, which may still be replaced.
+    Seen(Inclusion),
+    /// It is in a block that is final.
+    Final,
 }
 
 /// Whether a settlement may be sent.
@@ -275,4 +288,8 @@ pub trait SettlementStore: Send + Sync + 'static {
         chain: ChainId,
         wallet: Address,
     ) -> Result<Option<u64>, StoreError>;
+
+    /// How surely the money of a transaction has arrived. What is watched no longer is final: claims
+    /// are kept for as long as they are watched, and forgotten some time after.
+    async fn arrival(&self, transaction: TransactionId) -> Result<Arrival, StoreError>;
 }

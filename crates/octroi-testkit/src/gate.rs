@@ -101,6 +101,13 @@ impl Setup {
         self
     }
 
+    /// With more keys of the shop.
+    #[must_use]
+    pub fn shop(mut self, toml: &str) -> Self {
+        self.world.shop.push_str(toml);
+        self
+    }
+
     /// With somebody else to settle, in place of its own wallets: the section that says who.
     #[must_use]
     pub fn settled_by(mut self, toml: &str) -> Self {
@@ -319,9 +326,22 @@ impl TestGate {
         self.restart().await;
     }
 
+    /// Stops it in order, and tries to start it again with these sections at an address that is in use.
+    pub async fn fail_to_restart_with(&mut self, sections: &str, taken: SocketAddr) {
+        self.stop().await;
+        let address = self.origin.address().to_string();
+        self.setup.world.sections = sections.replace("ORIGIN", &address);
+        let listen = std::mem::replace(&mut self.setup.world.listen, taken.to_string());
+        assert!(self.setup.run().await.is_err(), "{taken} was not in use");
+        self.setup.world.listen = listen;
+        self.close().await;
+    }
+
     /// Stops it in order and starts it again in the same folder.
     pub async fn restart(&mut self) {
-        self.stop().await;
+        if self.running.is_some() {
+            self.stop().await;
+        }
         if let Keep::Memory(store) = &mut self.setup.keep {
             *store = Arc::new(store.reopened());
         }
@@ -365,11 +385,15 @@ impl TestGate {
         running.shutdown.cancel();
         within("the gate stops", running.task).await.unwrap();
         let books = self.books().await;
+        self.close().await;
+        books
+    }
+
+    async fn close(&self) {
         if let Keep::Sqlite(Some(store), _) = &self.setup.keep {
             store.audit().await.unwrap();
             store.close().await;
         }
-        books
     }
 }
 

@@ -25,6 +25,8 @@ pub struct World {
     pub server: String,
     /// More keys of `[network.base-sepolia]`.
     pub network: String,
+    /// More keys of the shop.
+    pub shop: String,
     /// Who settles in place of the wallets.
     pub settler: Option<String>,
     /// More sections, at the end of the file.
@@ -81,6 +83,7 @@ impl World {
             public_url: "http://127.0.0.1:8402".to_owned(),
             server: String::new(),
             network: String::new(),
+            shop: String::new(),
             settler: None,
             sections: String::new(),
             folder: tempfile::tempdir().unwrap(),
@@ -130,6 +133,7 @@ block_time_ms = 50
 [[service]]
 name = "shop"
 origin = "http://{origin}"
+{shop}
 timeout_ms = 30000
 {SHOP}
 {sections}
@@ -139,6 +143,7 @@ timeout_ms = 30000
             public_url = self.public_url,
             server = self.server,
             network = self.network,
+            shop = self.shop,
             origin = self.origin.address(),
             sections = self.sections,
         )

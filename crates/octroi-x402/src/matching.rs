@@ -22,13 +22,16 @@ use crate::{SCHEME_EXACT, v1, v2};
 ///
 /// # Errors
 /// The [`Reason`] why no terms can be meant.
-pub fn match_terms<'t>(payment: &Payment, terms: &'t [Terms]) -> Result<Vec<&'t Terms>, Reason> {
+pub fn match_terms<'t>(
+    payment: &Payment,
+    terms: impl IntoIterator<Item = &'t Terms>,
+) -> Result<Vec<&'t Terms>, Reason> {
     if payment.scheme() != SCHEME_EXACT {
         return Err(Reason::InvalidScheme);
     }
     let chain = payment.chain().ok_or(Reason::NetworkMismatch)?;
     let mut candidates: Vec<&Terms> = terms
-        .iter()
+        .into_iter()
         .filter(|terms| terms.chain() == chain)
         .collect();
     if candidates.is_empty() {

@@ -230,15 +230,22 @@ impl Offer {
         now: UnixSeconds,
         rules: &WindowRules,
     ) -> Result<(&Terms, CheckedAuthorization), Reason> {
-        verify_payment(payment, &self.terms, now, rules).or_else(|reason| {
-            self.earlier
-                .iter()
-                .filter(|earlier| now < earlier.honoured_until)
-                .find_map(|earlier| {
-                    verify_payment(payment, std::slice::from_ref(&earlier.terms), now, rules).ok()
-                })
-                .ok_or(reason)
-        })
+        let checked = verify_payment(payment, &self.terms, now, rules);
+        // A signature that was not computed to be the payer's may be meant for earlier terms.
+        if self.earlier.is_empty() || matches!(&checked, Ok((_, checked)) if checked.is_recovered())
+        {
+            return checked;
+        }
+        let honoured = self
+            .earlier
+            .iter()
+            .filter(|earlier| now < earlier.honoured_until)
+            .map(|earlier| &earlier.terms);
+        match (verify_payment(payment, honoured, now, rules), checked) {
+            (Ok(earlier), Ok(_)) if earlier.1.is_recovered() => Ok(earlier),
+            (Ok(earlier), Err(_)) => Ok(earlier),
+            (_, checked) => checked,
+        }
     }
 }
 

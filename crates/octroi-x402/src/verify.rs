@@ -153,7 +153,7 @@ impl CheckedAuthorization {
 /// The [`Reason`] for the client, from [`match_terms`] or [`verify_exact`].
 pub fn verify_payment<'t>(
     payment: &Payment,
-    terms: &'t [Terms],
+    terms: impl IntoIterator<Item = &'t Terms>,
     now: UnixSeconds,
     rules: &WindowRules,
 ) -> Result<(&'t Terms, CheckedAuthorization), Reason> {

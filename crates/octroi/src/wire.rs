@@ -134,6 +134,9 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         chains.by_id.clone(),
         exchanges.clone(),
     );
+    // An offer is written down when nothing can keep it from being made any more, and before a
+    // request is answered with it.
+    let server = server::bind(&config, &egress)?;
     let honoured = offers::publish(&config, &chains, &store).await?;
     let catalogue = catalogue::build(&config, &chains, &honoured, &egress)?;
     let catalogue = Arc::new(ArcSwap::from_pointee(catalogue));
@@ -153,7 +156,6 @@ pub async fn wire(config: Config, options: WireOptions) -> anyhow::Result<Wired>
         exchanges.clone(),
         joined.clone(),
     );
-    let server = server::bind(&config, &egress)?;
     let handler = handler::GateHandler::new(gate, surfaces, &config.server);
     let drain_timeout = config.server.drain_timeout;
     Ok(Wired {

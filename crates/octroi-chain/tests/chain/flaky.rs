@@ -7,7 +7,7 @@ use octroi_chain::SettleOutcome;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
 use octroi_ledger::{Account, Transfer};
 use octroi_store::{
-    Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
+    Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
     FactOutcome, Inclusion, MemoryStore, NewSettlement, OfferStore, OfferedTerms, OpenOutcome,
     Page, Settlement, SettlementStore, StoreError, Transaction, TransactionFilter,
     TransactionStore,
@@ -208,6 +208,10 @@ impl SettlementStore for FlakyStore {
             self.inner.settlement_nonce_max(chain, wallet),
         )
         .await
+    }
+
+    async fn arrival(&self, transaction: TransactionId) -> Result<Arrival, StoreError> {
+        self.call("arrival", self.inner.arrival(transaction)).await
     }
 }
 

@@ -1,7 +1,10 @@
 //! Blocks that are replaced.
 
+use octroi_chain::{Included, Level};
 use octroi_claim::PaymentState;
-use octroi_store::{EventKind, SettlementState, TransactionStore as _};
+use octroi_store::{
+    Arrival, EventKind, SettlementState, SettlementStore as _, TransactionStore as _,
+};
 use serde_json::json;
 
 use crate::bench::{Bench, PAYEE, PRICE, by_hand, settled};
@@ -97,26 +100,40 @@ async fn what_vanishes_and_expires_has_failed() {
 }
 
 #[tokio::test]
-async fn waiting_for_finality_survives_a_move_to_another_block() {
+async fn a_wait_for_finality_ends_when_the_block_is_replaced() {
     let bench = Bench::with(by_hand);
     let running = bench.start().await;
     let job = bench.job(0).await;
+    let transaction = job.claim.terms.transaction;
     let settling = bench.settling(&running, job);
     let (_, first) = settled(bench.outcome(settling).await);
-    let chain = running.chain.clone();
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-    let waiting = tokio::spawn(async move {
-        chain
-            .wait_level(first, octroi_chain::Level::Final, deadline)
-            .await
-    });
+    let wait = async |seen: Included| {
+        let chain = running.chain.clone();
+        let waiting =
+            tokio::spawn(async move { chain.wait_level(seen, Level::Final, deadline).await });
+        bench
+            .mine_until("the wait is over", || async {
+                waiting.is_finished().then_some(())
+            })
+            .await;
+        waiting.await.unwrap()
+    };
     let depth = bench.height() - first.block_number + 1;
     bench.rpc("anvil_reorg", json!([depth, true]));
-    bench
-        .mine_until("the wait is over", || async {
-            waiting.is_finished().then_some(())
+    assert!(!wait(first).await);
+    // The books know where it went.
+    let moved = bench
+        .mine_until("it is seen elsewhere", || async {
+            match bench.store.arrival(transaction).await.unwrap() {
+                Arrival::Seen(inclusion) if inclusion.block_hash != first.block_hash => {
+                    Some(inclusion)
+                }
+                Arrival::Not | Arrival::Seen(_) => None,
+                Arrival::Final => panic!("nobody saw it elsewhere"),
+            }
         })
         .await;
-    assert!(waiting.await.unwrap());
+    assert!(wait(moved.into()).await);
     running.kill().await;
 }

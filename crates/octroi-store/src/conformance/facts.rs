@@ -1,12 +1,13 @@
 //! What the chain tells (money rules 16–18 and 22).
 
-use octroi_claim::{AdvanceError, PaymentState as P, Step, WorkState as W};
+use octroi_claim::{AdvanceError, Claim, PaymentState as P, Step, WorkState as W};
 use octroi_ledger::{AccountKind, Reason};
+use octroi_types::TransactionId;
 
 use super::Backend;
 use super::payment::{Payment, START};
-use super::suite::{Suite, settled, settlement_id};
-use crate::{EventKind, Fact, FactOutcome, refund_credit_id};
+use super::suite::{Suite, inclusion, settled, settlement_id};
+use crate::{Arrival, EventKind, Fact, FactOutcome, refund_credit_id};
 
 pub async fn settled_payments_are_posted_once(backend: &dyn Backend) {
     let suite = Suite::open(backend).await;
@@ -189,6 +190,84 @@ pub async fn a_payment_that_vanished_can_settle_again(backend: &dyn Backend) {
     assert_eq!(settled_again.credit, Some(refund_credit_id(claim.terms.id)));
     assert_eq!(suite.transfers(claim.terms.transaction).await.len(), 2);
     suite.check().await;
+}
+
+pub async fn a_credit_covers_while_its_own_payment_has_arrived(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let payment = Payment::new(1);
+    let source = suite.bring(&payment, P::Settled, W::Broken).await.unwrap();
+    let mut arrivals = 10;
+    let mut cover = async |suite: &Suite| {
+        arrivals += 1;
+        let next = Payment {
+            amount: 40,
+            number: arrivals,
+            request: arrivals,
+            ..payment.again(arrivals)
+        };
+        let claim = suite.granted(&next).await;
+        let step = match claim.payment {
+            P::Covered => Step::Break { credit: None },
+            _ => Step::Release,
+        };
+        suite.advance(&claim, &[step]).await;
+        claim.covered_by
+    };
+    assert_eq!(cover(&suite).await, source.credit);
+    suite.fact(&source, Fact::Vanished).await;
+    assert_eq!(cover(&suite).await, None, "its fate is open");
+    suite.fact(&source, settled(30, 0)).await;
+    assert_eq!(cover(&suite).await, source.credit);
+    // The rest of a credit that was used before it vanished for good.
+    suite
+        .granted(&Payment {
+            amount: 10,
+            number: 9,
+            ..payment.again(9)
+        })
+        .await;
+    suite.fact(&source, Fact::Vanished).await;
+    suite.fact(&source, Fact::Failed).await;
+    assert_eq!(suite.available(source.credit.unwrap()).await, 90);
+    assert_eq!(cover(&suite).await, None);
+    suite.check().await;
+}
+
+pub async fn an_arrival_is_final_when_it_is_watched_no_longer(backend: &dyn Backend) {
+    let suite = Suite::open(backend).await;
+    let arrival = async |suite: &Suite, claim: &Claim| {
+        let transaction = claim.terms.transaction;
+        suite.store.arrival(transaction).await.unwrap()
+    };
+    let claim = suite.granted(&Payment::new(1)).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Not);
+    suite.broadcast(1, &[&claim]).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Not);
+    suite.include(1, &[&claim]).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Seen(inclusion(1)));
+    suite.fact(&claim, Fact::Vanished).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Not);
+    suite.broadcast(2, &[&claim]).await;
+    suite.include(2, &[&claim]).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Seen(inclusion(2)));
+    let finish = suite.store.settlements_final(vec![settlement_id(2)]).await;
+    finish.unwrap();
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Final);
+
+    // Settled by somebody else.
+    let payment = Payment::new(3);
+    let claim = suite
+        .bring(&payment, P::Unknown, W::Answered)
+        .await
+        .unwrap();
+    suite.fact(&claim, settled(30, 0)).await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Seen(inclusion(30)));
+    suite
+        .finish(&[(claim.key(), inclusion(30).block_hash)])
+        .await;
+    assert_eq!(arrival(&suite, &claim).await, Arrival::Final);
+    let nobody = TransactionId::from_bytes([0; 16]);
+    assert_eq!(suite.store.arrival(nobody).await.unwrap(), Arrival::Not);
 }
 
 pub async fn a_payment_that_vanished_for_good_is_a_loss(backend: &dyn Backend) {

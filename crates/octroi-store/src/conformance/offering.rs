@@ -59,6 +59,17 @@ pub async fn a_price_is_honoured_after_its_change(backend: &dyn Backend) {
     assert_eq!(publish(&*store, seller, [cheap], 9_300).await, []);
 }
 
+pub async fn a_clock_that_was_ahead_honours_no_longer(backend: &dyn Backend) {
+    let store = Suite::open(backend).await.store;
+    let (seller, dear, cheap) = (tenant(1), offered(1, 100), offered(1, 40));
+    publish(&*store, seller, [dear.clone()], 1_000).await;
+    publish(&*store, seller, [cheap.clone()], 900_000).await;
+    assert_eq!(
+        publish(&*store, seller, [cheap], 2_000).await,
+        [honoured(dear, 2_300)]
+    );
+}
+
 pub async fn a_price_that_comes_back_is_in_force(backend: &dyn Backend) {
     let store = Suite::open(backend).await.store;
     let (seller, dear, cheap) = (tenant(1), offered(1, 100), offered(1, 40));

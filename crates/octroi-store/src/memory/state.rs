@@ -19,7 +19,8 @@ use crate::error::StoreError;
 use crate::event::{Event, EventKind};
 use crate::plan::{self, Carried, Change, CreditChange, Known, Learned, Watch};
 use crate::settlement::{
-    Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement, SettlementState,
+    Arrival, Attempt, Fact, FactOutcome, Inclusion, NewSettlement, OpenOutcome, Settlement,
+    SettlementState,
 };
 use crate::transaction::Transaction;
 
@@ -105,9 +106,39 @@ impl State {
             credit: self
                 .credits
                 .values()
-                .find(|credit| credit.covers(new) && credit.available >= new.amount)
+                .find(|credit| {
+                    credit.covers(new)
+                        && credit.available >= new.amount
+                        && self.has_arrived(credit.transaction)
+                })
                 .map(|credit| credit.id),
             unknown_earlier: self.unknown_earlier(new, request.now),
+        }
+    }
+
+    fn has_arrived(&self, transaction: TransactionId) -> bool {
+        let row = self.transactions.get(&transaction);
+        row.is_some_and(|row| row.payment == PaymentState::Settled)
+    }
+
+    pub(super) fn arrival(&self, transaction: TransactionId) -> Arrival {
+        if !self.has_arrived(transaction) {
+            return Arrival::Not;
+        }
+        let mut claims = self.claims.values();
+        let Some(claim) = claims.find(|claim| claim.terms.transaction == transaction) else {
+            return Arrival::Final;
+        };
+        let by_itself = self.watched.get(&(claim.terms.chain, claim.key()));
+        let by_settlement = self
+            .settlements
+            .values()
+            .filter(|row| row.chain == claim.terms.chain && row.state != SettlementState::Final)
+            .filter_map(|row| row.inclusion.as_ref())
+            .find(|inclusion| Some(inclusion.tx_hash) == claim.tx_hash);
+        match by_itself.or(by_settlement) {
+            Some(inclusion) => Arrival::Seen(*inclusion),
+            None => Arrival::Final,
         }
     }
 

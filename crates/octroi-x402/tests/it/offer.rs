@@ -195,3 +195,38 @@ fn earlier_terms_are_honoured_in_their_time_and_never_offered() {
         assert_eq!(verify(&offer, sample::NOW), Err(refused));
     }
 }
+
+/// Version 1 does not say which token is meant, and a signature for the other token looks like one of
+/// a wallet contract.
+#[test]
+fn earlier_terms_in_several_tokens_are_told_apart_by_whose_digest_was_signed() {
+    let other = Terms {
+        token: Arc::new(Token::new(
+            sample::BASE_SEPOLIA,
+            sample::address("0x808456652fdb597867f38412077A9182bf77359F"),
+            "EURC",
+            "2",
+        )),
+        ..sample::terms()
+    };
+    let payment = sample::pay_v1(&other, sample::signed(&other, sample::authorization()));
+    let honoured = |terms: Terms| EarlierTerms {
+        terms,
+        honoured_until: sample::NOW.plus(60),
+    };
+    let dear = |terms: Terms| Terms {
+        amount: sample::amount(90_000),
+        ..terms
+    };
+    // Both prices went up; the second token is taken no longer.
+    for now in [
+        vec![dear(sample::terms()), dear(other.clone())],
+        vec![sample::terms()],
+    ] {
+        let offer = Offer::new(now, OfferDetails::default()).unwrap();
+        let offer = offer.honouring(vec![honoured(sample::terms()), honoured(other.clone())]);
+        let (terms, checked) = offer.verify(&payment, sample::NOW, &sample::RULES).unwrap();
+        assert_eq!(terms, &other);
+        assert!(checked.is_recovered());
+    }
+}

@@ -27,9 +27,17 @@ pub(super) async fn publish(
         .offers_publish(config.tenant.id, in_force, now)
         .await
         .context("cannot write down what the paywalls ask")?;
+    let modes: HashMap<_, _> = config
+        .paywalls()
+        .map(|paywall| (paywall.id, paywall.mode))
+        .collect();
     let mut honoured = Honoured::new();
     for earlier in earlier {
         let terms = earlier.terms;
+        // What is sold for real money now was never offered for play money (money rule 2).
+        if modes.get(&terms.paywall) != Some(&terms.mode) {
+            continue;
+        }
         // Without its token nothing can be settled: the operator took the asset away on purpose.
         let Some(token) = chains.token(terms.chain, terms.asset) else {
             continue;

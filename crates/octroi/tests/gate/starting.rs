@@ -7,7 +7,7 @@ use octroi_testkit::{Fault, Net, Setup, World};
 use serde_json::json;
 
 /// An address that is in use, so that binding it fails, and cannot be overlooked.
-fn taken() -> (TcpListener, SocketAddr) {
+pub(crate) fn taken() -> (TcpListener, SocketAddr) {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = socket.local_addr().unwrap();
     (socket, address)

@@ -60,6 +60,16 @@ price = "0.01"
 settle_level = "final"
 "#;
 
+/// Blocks until the payment is in one, and none after it. What the books call sent may still be on its
+/// way to the node.
+async fn mine_the_payment(gate: &TestGate) {
+    eventually("it is in a block", async || {
+        gate.net.mine(1);
+        (gate.paid_units() == PRICE).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_answer_waits_until_its_settlement_is_as_sure_as_the_route_wants() {
     let setup = Setup::on(Net::by_hand()).await.sections(SURE);
@@ -75,7 +85,7 @@ async fn an_answer_waits_until_its_settlement_is_as_sure_as_the_route_wants() {
             .any(|row| row.payment == PaymentState::Broadcast)
     })
     .await;
-    gate.net.mine(1);
+    mine_the_payment(&gate).await;
     gate.books_say("it is settled", |books| books.settled_units() == PRICE)
         .await;
     assert!(!answer.is_finished(), "one block is not final");
@@ -104,7 +114,7 @@ async fn a_settlement_that_is_not_sure_in_time_buys_nothing_before_it_is() {
             .any(|row| row.payment == PaymentState::Broadcast)
     })
     .await;
-    gate.net.mine(1);
+    mine_the_payment(&gate).await;
     let pending = (503, "settlement_pending".to_owned());
     let answer = answer.await.unwrap();
     assert_eq!((answer.outcome(), answer.credit()), (pending.clone(), None));
@@ -113,9 +123,6 @@ async fn a_settlement_that_is_not_sure_in_time_buys_nothing_before_it_is() {
     let again = gate.send(&payment.on(request.clone())).await;
     assert_eq!(again.outcome(), pending);
     assert_eq!(gate.buy(&buyer, &request).await.outcome(), pending);
-    for row in gate.books().await.transactions {
-        eprintln!("{:?} {:?} {:?}", row.payment, row.work, row.id);
-    }
     assert_eq!((gate.origin.calls(), gate.paid_units()), (calls, PRICE));
 
     gate.net.mine(3);

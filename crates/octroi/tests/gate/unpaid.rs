@@ -27,8 +27,9 @@ async fn a_thousand_unpaid_and_refused_requests_write_nothing() {
         options.upkeep.prune = FOREVER;
     });
     let gate = setup.start().await;
-    // A start announces the node and recovers; then upkeep does each of its three once.
-    let at_start = 2 + 3;
+    // A start announces the node, recovers and writes down what it asks; then upkeep does each of its
+    // three once.
+    let at_start = 3 + 3;
     eventually("the start is over", async || {
         (written.load(Ordering::Relaxed) >= at_start).then_some(())
     })
