@@ -21,8 +21,9 @@ coded_enum! {
     AccountKind {
         /// What the tenant earned. Grows by credits.
         TenantRevenue = 1, "tenant_revenue";
-        /// Prepaid money of one holder. Grows by credits, never overdrawn.
-        PayerBalance = 2, "payer_balance";
+        /// What the tenant owes a buyer for one grant of prepaid money. Grows by credits, never
+        /// overdrawn.
+        PrepaidGrant = 2, "prepaid_grant";
         /// What came in over a payment rail. Grows by debits; what leaves was there.
         RailClearing = 3, "rail_clearing";
         /// What the operator takes. Grows by credits.
@@ -36,6 +37,13 @@ coded_enum! {
         Breakage = 7, "breakage";
         /// One side of a conversion between two assets.
         Conversion = 8, "conversion";
+        /// What one balance owes for work that cost more than it had, as far as its terms allow.
+        /// Grows by debits; what is paid back was owed.
+        Overdraft = 9, "overdraft";
+        /// Work that cost more than its buyer may owe. Grows by debits.
+        WriteOff = 10, "write_off";
+        /// Prepaid money that nobody paid for. Grows by debits.
+        Promotion = 11, "promotion";
     }
 }
 
@@ -44,13 +52,15 @@ impl AccountKind {
     #[must_use]
     pub const fn limit(self) -> AccountLimit {
         match self {
-            Self::PayerBalance | Self::RefundCredit => AccountLimit::DebitsMustNotExceedCredits,
-            Self::RailClearing => AccountLimit::CreditsMustNotExceedDebits,
+            Self::PrepaidGrant | Self::RefundCredit => AccountLimit::DebitsMustNotExceedCredits,
+            Self::RailClearing | Self::Overdraft => AccountLimit::CreditsMustNotExceedDebits,
             Self::TenantRevenue
             | Self::Fees
             | Self::SettlementLoss
             | Self::Breakage
-            | Self::Conversion => AccountLimit::None,
+            | Self::Conversion
+            | Self::WriteOff
+            | Self::Promotion => AccountLimit::None,
         }
     }
 }

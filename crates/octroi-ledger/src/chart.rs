@@ -1,7 +1,7 @@
 //! The chart of accounts: ids that any node derives alike, so that no lookup comes before a write
 //! and a retry repeats its ids.
 
-use octroi_types::{AccountId, Address, Asset, ClaimId, Mode, TransferId};
+use octroi_types::{AccountId, Address, Asset, BalanceId, ClaimId, GrantId, Mode, TransferId};
 use sha2::{Digest, Sha256};
 
 use crate::account::{AccountKind, Ledger, NewAccount};
@@ -16,6 +16,10 @@ pub enum Holder<'a> {
     Wallet(Address),
     /// Whoever this name stands for.
     Named(&'a str),
+    /// A buyer's, for one grant of prepaid money.
+    Grant(GrantId),
+    /// A buyer's, for all grants of a balance.
+    Balance(BalanceId),
 }
 
 impl Ledger {
@@ -46,6 +50,14 @@ impl Ledger {
             Holder::Named(name) => {
                 hasher.update([2]);
                 hasher.update(name);
+            }
+            Holder::Grant(id) => {
+                hasher.update([3]);
+                hasher.update(id.as_bytes());
+            }
+            Holder::Balance(id) => {
+                hasher.update([4]);
+                hasher.update(id.as_bytes());
             }
         }
         AccountId::from_bytes(uuid_bytes(&hasher.finalize().into(), 8))
@@ -79,12 +91,44 @@ pub(crate) fn following_transfer_id(first: TransferId, purpose: &str) -> Transfe
     )
 }
 
+/// The id of a transfer that happens to a grant, for one purpose. As [`derived_transfer_id`].
+pub(crate) fn grant_transfer_id(grant: GrantId, purpose: &str, attempt: u32) -> TransferId {
+    time_ordered(
+        grant.as_bytes(),
+        b"octroi grant transfer v1\0",
+        purpose,
+        attempt,
+    )
+}
+
+/// The id of one part of what a claim charges to prepaid money. As [`derived_transfer_id`]; a charge
+/// has a transfer for each grant that it draws from.
+pub(crate) fn charge_transfer_id(
+    claim: ClaimId,
+    purpose: &str,
+    attempt: u32,
+    part: usize,
+) -> TransferId {
+    let mut hasher = Sha256::new();
+    hasher.update(b"octroi charge transfer v1\0");
+    hasher.update(claim.as_bytes());
+    hasher.update(attempt.to_be_bytes());
+    hasher.update((part as u64).to_be_bytes());
+    hasher.update(purpose);
+    with_time_of(claim.as_bytes(), hasher)
+}
+
 fn time_ordered(seed: &[u8; 16], domain: &[u8], purpose: &str, attempt: u32) -> TransferId {
     let mut hasher = Sha256::new();
     hasher.update(domain);
     hasher.update(seed);
     hasher.update(attempt.to_be_bytes());
     hasher.update(purpose);
+    with_time_of(seed, hasher)
+}
+
+/// A UUIDv7 with the time of another.
+fn with_time_of(seed: &[u8; 16], hasher: Sha256) -> TransferId {
     let mut bytes = uuid_bytes(&hasher.finalize().into(), 7);
     // RFC 9562: the first 48 bits of a UUIDv7 are its time.
     for (byte, time) in bytes.iter_mut().zip(seed).take(6) {
@@ -167,6 +211,12 @@ mod tests {
             Holder::Wallet(Address([2; 20])),
             Holder::Named(""),
             Holder::Named("a"),
+            Holder::Grant(GrantId::from_bytes([1; 16])),
+            Holder::Grant(GrantId::from_bytes([2; 16])),
+            Holder::Balance(BalanceId::from_bytes([1; 16])),
+            Holder::Named(
+                "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}",
+            ),
             Holder::Named(
                 "\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}",
             ),

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::transfer::{Cause, Transfer, TransferKind};
 
 /// How many accounts, and how many transfers, one intent may name.
-pub const LINKED_MAX: usize = 64;
+pub const LINKED_MAX: usize = 128;
 
 /// Accounts to open and transfers to make, all together or not at all. Later transfers see
 /// earlier ones.

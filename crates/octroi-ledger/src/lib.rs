@@ -48,6 +48,6 @@ pub use decide::decide;
 pub use decision::{AccountChange, Decision, Effects, Outcome, Part, Refused};
 pub use intent::{Action, Intent, LINKED_MAX, NewTransfer};
 pub use memory::MemoryBooks;
-pub use product::credit_hold_id;
+pub use product::{ChargeParts, Draw, GrantSource, charge_hold_id, credit_hold_id};
 pub use refusal::Refusal;
 pub use transfer::{Cause, Failure, Reason, Resolution, Subject, Transfer, TransferKind};

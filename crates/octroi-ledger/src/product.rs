@@ -1,7 +1,7 @@
 //! The intents of the product: what a payment, a refund credit and a reversal do to the books.
 //!
-//! Each takes the claim it belongs to and derives its transfer ids from it, so that a retry, on
-//! any node, is the same intent. Each names the accounts it needs.
+//! Each takes the claim or the grant it belongs to and derives its transfer ids from it, so that a
+//! retry, on any node, is the same intent. Each names the accounts it needs.
 //!
 //! ```text
 //! event                    debit             credit
@@ -10,150 +10,45 @@
 //! credit issued            tenant revenue    refund credit (payer)
 //! credit redeemed          refund credit     tenant revenue         hold, then capture or void
 //! credit revoked           refund credit     tenant revenue
+//! grant paid for           rail clearing     prepaid grant
+//! grant bought with token  tenant revenue    conversion             in the token's ledger
+//!                          conversion        prepaid grant          in dollars, linked
+//! grant given away         promotion         prepaid grant
+//! work charged             prepaid grant     tenant revenue         hold, then capture or void
+//! work above the hold      prepaid grant     tenant revenue         what is left in other grants
+//!                          overdraft         tenant revenue         as far as the balance may owe
+//!                          write-off         tenant revenue         the rest
+//! platform fee             tenant revenue    fees                   linked to what it is taken of
+//! overdraft paid back      prepaid grant     overdraft              linked to the new grant
+//! grant expired            prepaid grant     breakage
 //! ```
 
-use std::time::Duration;
+mod credit;
+mod prepaid;
 
-use octroi_types::{Address, Amount, ClaimId, TransferId};
+use octroi_types::{Amount, ClaimId, TransferId};
 
 use crate::account::{AccountKind, Ledger, NewAccount};
-use crate::chart::{Holder, derived_transfer_id, following_transfer_id};
+use crate::chart::{Holder, following_transfer_id};
 use crate::intent::{Action, Intent, NewTransfer};
 use crate::transfer::{Cause, Reason, Subject};
 
-const SETTLEMENT: &str = "settlement";
-const SETTLEMENT_REVERSAL: &str = "settlement reversal";
-const CREDIT_ISSUE: &str = "credit issue";
-const CREDIT_REVOCATION: &str = "credit revocation";
-const CREDIT_HOLD: &str = "credit hold";
-const CREDIT_CAPTURE: &str = "credit capture";
-const CREDIT_VOID: &str = "credit void";
+pub use credit::credit_hold_id;
+pub use prepaid::{ChargeParts, Draw, GrantSource, charge_hold_id};
+
 const HOLD_EXPIRY: &str = "hold expiry";
 
 impl Ledger {
-    /// A claim's payment arrived on its rail.
-    #[must_use]
-    pub fn settlement(&self, claim: ClaimId, amount: Amount) -> Intent {
-        let id = derived_transfer_id(claim, SETTLEMENT, 0);
-        let (rail, revenue) = (self.own(AccountKind::RailClearing), self.revenue());
-        post(
-            id,
-            (rail, revenue),
-            amount,
-            cause(Reason::Settlement, claim),
-        )
-    }
-
-    /// A claim's settled payment vanished and its authorization has ended (money rule 18). The
-    /// books refuse it where less than that ever arrived on the rail.
-    #[must_use]
-    pub fn settlement_reversal(&self, claim: ClaimId, amount: Amount) -> Intent {
-        let id = derived_transfer_id(claim, SETTLEMENT_REVERSAL, 0);
-        let loss = self.own(AccountKind::SettlementLoss);
-        let rail = self.own(AccountKind::RailClearing);
-        post(
-            id,
-            (loss, rail),
-            amount,
-            cause(Reason::SettlementReversal, claim),
-        )
-    }
-
-    /// A claim's payment had arrived and its work was not delivered: the payer may have it
-    /// elsewhere at this tenant (money rule 22).
-    #[must_use]
-    pub fn credit_issue(&self, claim: ClaimId, payer: Address, amount: Amount) -> Intent {
-        let id = derived_transfer_id(claim, CREDIT_ISSUE, 0);
-        let sides = (self.revenue(), self.refund_credit(payer));
-        post(id, sides, amount, cause(Reason::CreditIssue, claim))
-    }
-
-    /// The payment for which a credit was issued vanished. It is tried once: the books refuse it
-    /// for good where the credit has been spent or is on hold, and the loss stays a loss.
-    #[must_use]
-    pub fn credit_revocation(&self, claim: ClaimId, payer: Address, amount: Amount) -> Intent {
-        let id = derived_transfer_id(claim, CREDIT_REVOCATION, 0);
-        let sides = (self.refund_credit(payer), self.revenue());
-        post(id, sides, amount, cause(Reason::CreditRevocation, claim))
-    }
-
-    /// Sets refund credit of the payer aside for the work of a claim. `attempt` tells tries of one
-    /// claim apart: its epoch.
-    #[must_use]
-    pub fn credit_hold(
-        &self,
-        claim: ClaimId,
-        attempt: u32,
-        payer: Address,
-        amount: Amount,
-        timeout: Duration,
-    ) -> Intent {
-        let (from, to) = (self.refund_credit(payer), self.revenue());
-        let action = Action::Hold {
-            debit: from.id,
-            credit: to.id,
-            amount,
-            timeout,
-        };
-        let id = credit_hold_id(claim, attempt);
-        let transfer = NewTransfer {
-            id,
-            action,
-            cause: redemption(claim),
-        };
-        Intent {
-            accounts: vec![from, to],
-            transfers: vec![transfer],
-        }
-    }
-
-    /// The payer's refund credit in this ledger; its [`crate::Account::available`] is what can be
-    /// spent.
-    #[must_use]
-    pub fn refund_credit(&self, payer: Address) -> NewAccount {
-        self.account(AccountKind::RefundCredit, Holder::Wallet(payer))
-    }
-
-    fn revenue(&self) -> NewAccount {
+    pub(crate) fn revenue(&self) -> NewAccount {
         self.own(AccountKind::TenantRevenue)
     }
 
-    fn own(&self, kind: AccountKind) -> NewAccount {
+    pub(crate) fn own(&self, kind: AccountKind) -> NewAccount {
         self.account(kind, Holder::Tenant)
     }
 }
 
 impl Intent {
-    /// The work for which refund credit was held is delivered. `amount` is the price, at most what
-    /// was held.
-    #[must_use]
-    pub fn credit_capture(claim: ClaimId, attempt: u32, amount: Amount) -> Self {
-        let action = Action::Capture {
-            hold: credit_hold_id(claim, attempt),
-            amount,
-        };
-        let id = derived_transfer_id(claim, CREDIT_CAPTURE, attempt);
-        Self::of_one(NewTransfer {
-            id,
-            action,
-            cause: redemption(claim),
-        })
-    }
-
-    /// The work for which refund credit was held failed.
-    #[must_use]
-    pub fn credit_void(claim: ClaimId, attempt: u32) -> Self {
-        let action = Action::Void {
-            hold: credit_hold_id(claim, attempt),
-        };
-        let id = derived_transfer_id(claim, CREDIT_VOID, attempt);
-        Self::of_one(NewTransfer {
-            id,
-            action,
-            cause: redemption(claim),
-        })
-    }
-
     /// A hold's time has come. Whoever sweeps derives the same transfer, so that many sweepers
     /// expire it once.
     #[must_use]
@@ -176,12 +71,6 @@ impl Intent {
     }
 }
 
-/// The hold that [`Ledger::credit_hold`] makes.
-#[must_use]
-pub fn credit_hold_id(claim: ClaimId, attempt: u32) -> TransferId {
-    derived_transfer_id(claim, CREDIT_HOLD, attempt)
-}
-
 fn post(id: TransferId, sides: (NewAccount, NewAccount), amount: Amount, cause: Cause) -> Intent {
     let (debit, credit) = sides;
     let action = Action::Post {
@@ -195,11 +84,7 @@ fn post(id: TransferId, sides: (NewAccount, NewAccount), amount: Amount, cause: 
     }
 }
 
-fn redemption(claim: ClaimId) -> Cause {
-    cause(Reason::CreditRedemption, claim)
-}
-
-fn cause(reason: Reason, claim: ClaimId) -> Cause {
+fn claim_cause(reason: Reason, claim: ClaimId) -> Cause {
     Cause {
         reason,
         subject: Subject::Claim(claim),

@@ -1,7 +1,8 @@
 //! Transfers as they are kept: never updated, never deleted (money rule 29).
 
 use octroi_types::{
-    AccountId, Amount, ClaimId, CreditId, SettlementId, TransactionId, TransferId, UnixMicros,
+    AccountId, Amount, ClaimId, CreditId, GrantId, SettlementId, TransactionId, TransferId,
+    UnixMicros,
 };
 
 use crate::refusal::Refusal;
@@ -131,6 +132,16 @@ coded_enum! {
         CreditRevocation = 5, "credit_revocation";
         /// A hold ran out.
         HoldExpiry = 6, "hold_expiry";
+        /// Prepaid money was given to a balance.
+        GrantIssue = 7, "grant_issue";
+        /// Prepaid money pays for work.
+        Charge = 8, "charge";
+        /// The operator's part of what a tenant charged.
+        PlatformFee = 9, "platform_fee";
+        /// Prepaid money ran out of time.
+        GrantExpiry = 10, "grant_expiry";
+        /// What a balance owed is paid back from a new grant.
+        OverdraftRepayment = 11, "overdraft_repayment";
     }
 }
 
@@ -147,6 +158,8 @@ pub enum Subject {
     Credit(CreditId),
     /// Another transfer, which this one follows from.
     Transfer(TransferId),
+    /// A grant of prepaid money.
+    Grant(GrantId),
 }
 
 impl Subject {
@@ -159,6 +172,7 @@ impl Subject {
             Self::Settlement(id) => (3, *id.as_bytes()),
             Self::Credit(id) => (4, *id.as_bytes()),
             Self::Transfer(id) => (5, *id.as_bytes()),
+            Self::Grant(id) => (6, *id.as_bytes()),
         }
     }
 
@@ -171,6 +185,7 @@ impl Subject {
             3 => Self::Settlement(SettlementId::from_bytes(id)),
             4 => Self::Credit(CreditId::from_bytes(id)),
             5 => Self::Transfer(TransferId::from_bytes(id)),
+            6 => Self::Grant(GrantId::from_bytes(id)),
             _ => return None,
         })
     }

@@ -66,7 +66,7 @@ pub(crate) fn open_writer(path: &Path, options: &SqliteOptions) -> Result<Connec
 
 /// Makes the file, where there is none, for its owner alone: the books are nobody else's to read.
 /// SQLite gives the files beside it the same mode.
-fn make_private(path: &Path) {
+pub(crate) fn make_private(path: &Path) {
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]

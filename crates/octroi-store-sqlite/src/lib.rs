@@ -12,6 +12,7 @@
 mod accounts;
 mod arrivals;
 mod audit;
+mod backup;
 mod claims;
 mod columns;
 mod command;
@@ -38,6 +39,7 @@ mod watched;
 mod writer;
 
 pub use audit::AuditError;
+pub use backup::{CopyError, Copying, ExamineError, Examined, Snapshot, examine};
 pub use options::{Commit, CommitHook, OpenError, SqliteOptions};
 pub use read_only::SqliteReader;
 pub use store::SqliteStore;

@@ -138,6 +138,18 @@ typed_id!(
     CreditId, "cr"
 );
 typed_id!(
+    /// A prepaid balance, made of grants.
+    BalanceId, "bal"
+);
+typed_id!(
+    /// An amount of prepaid money that was given to a balance at once.
+    GrantId, "gr"
+);
+typed_id!(
+    /// A key of a buyer. It names a key and is not the secret.
+    KeyId, "key"
+);
+typed_id!(
     /// One HTTP request (`X-Request-ID`).
     RequestId, "req"
 );

@@ -19,8 +19,8 @@ pub use asset::Asset;
 pub use error_code::ErrorCode;
 pub use evm::{Address, B256, EvmParseError, keccak256};
 pub use id::{
-    AccountId, ClaimId, CreditId, EventId, IdError, PaywallId, RequestId, ServiceId, SettlementId,
-    TenantId, TransactionId, TransferId,
+    AccountId, BalanceId, ClaimId, CreditId, EventId, GrantId, IdError, KeyId, PaywallId,
+    RequestId, ServiceId, SettlementId, TenantId, TransactionId, TransferId,
 };
 pub use mode::Mode;
 pub use network::{ChainId, ChainIdError, KNOWN_NETWORKS, KnownNetwork, KnownToken};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use crate::backup::BackupArgs;
 pub(crate) use crate::pay::PayArgs;
+pub(crate) use crate::restore::RestoreArgs;
 pub(crate) use crate::transactions::TransactionsArgs;
 
 /// The configuration that commands read when none is named.
@@ -49,6 +51,10 @@ pub(crate) enum Command {
     Transactions(TransactionsArgs),
     /// Shows the books and whether they balance
     Books(BooksArgs),
+    /// Copies the store while the gate runs, encrypted
+    Backup(BackupArgs),
+    /// Makes a store of a backup, once all of it was checked
+    Restore(RestoreArgs),
 }
 
 #[derive(Args)]
@@ -203,11 +209,19 @@ mod tests {
             "octroi init other.toml --force",
             "octroi books --store octroi.db",
             "octroi transactions list --config octroi-dev/octroi.toml",
+            "octroi backup --recipient age1a --recipient age1b octroi.age",
+            "octroi backup --config octroi-dev/octroi.toml --plain -",
+            "octroi restore octroi.age --into restored --identity restore.key",
         ] {
             let parsed = Cli::try_parse_from(line.split(' '));
             assert!(parsed.is_ok(), "{line}: {}", parsed.err().unwrap());
         }
-        let both = "octroi books --store octroi.db --config octroi.toml";
-        assert!(Cli::try_parse_from(both.split(' ')).is_err());
+        for line in [
+            "octroi books --store octroi.db --config octroi.toml",
+            "octroi backup --plain --recipient age1a octroi.age",
+            "octroi restore octroi.age",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Every command is one module with a `run` function; [`cli`] says what can be typed. Content and
 //! results go to standard output, everything else to standard error.
 
+mod backup;
 mod books;
 mod check;
 mod cli;
@@ -12,6 +13,7 @@ mod init;
 mod output;
 mod pay;
 mod records;
+mod restore;
 mod serve;
 mod tokens;
 mod transactions;
@@ -55,6 +57,14 @@ fn run(command: &Command) -> Result<ExitCode, Failure> {
             Ok(done)
         }
         Command::Books(args) => block_on(Builder::new_current_thread(), books::run(args))?,
+        Command::Backup(args) => {
+            block_on(Builder::new_multi_thread(), backup::run(args))??;
+            Ok(done)
+        }
+        Command::Restore(args) => {
+            block_on(Builder::new_multi_thread(), restore::run(args))??;
+            Ok(done)
+        }
         Command::Check(args) => check::run(args),
         Command::Init(args) => init::run(args).map(|()| done),
     }

@@ -19,7 +19,8 @@ pub(crate) fn open(args: &StoreArgs) -> Result<SqliteReader, Failure> {
         })
 }
 
-fn path(args: &StoreArgs) -> Result<PathBuf, Failure> {
+/// The store that the arguments name.
+pub(crate) fn path(args: &StoreArgs) -> Result<PathBuf, Failure> {
     if let Some(store) = &args.store {
         return Ok(store.clone());
     }

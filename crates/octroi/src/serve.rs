@@ -48,8 +48,9 @@ pub(crate) async fn until_stopped(wired: Wired) {
     signals.abort();
 }
 
+/// Until the process is told to stop.
 #[cfg(unix)]
-async fn signal() -> std::io::Result<()> {
+pub(crate) async fn signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -59,7 +60,7 @@ async fn signal() -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-async fn signal() -> std::io::Result<()> {
+pub(crate) async fn signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 

@@ -12,10 +12,11 @@ use std::io::{self, BufWriter, Write};
 use octroi_store::{Page, Transaction, TransactionFilter, TransactionStore};
 
 pub(crate) use self::args::TransactionsArgs;
+pub(crate) use self::view::second;
 
 use self::args::{Action, ExportArgs, Format, ListArgs};
 use self::export::Export;
-use self::view::{dollars, second};
+use self::view::dollars;
 use crate::failure::{Failure, ResultExt as _};
 use crate::output::{self, Align, Style, Table};
 use crate::{records, tokens};

@@ -40,3 +40,28 @@ pub(crate) fn programs(package: &str, folder: &str, names: &[&str]) -> Result<Pa
     .with_context(|| format!("install {package}, on Debian with `apt-get install {package}`"))?;
     Ok(entry.join(folder))
 }
+
+/// Sees to it that there is a PostgreSQL for the tests of its store, which start servers of their own with
+/// its programs. Where it is missing it is installed, because as root the tests run it as another user, who
+/// cannot look into the cache.
+///
+/// # Errors
+/// When it is missing and cannot be installed, with what to do about it.
+pub(crate) fn postgresql() -> Result<()> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let mut folders: Vec<PathBuf> = versions
+        .filter_map(Result::ok)
+        .map(|version| version.path().join("bin"))
+        .collect();
+    folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    let names = ["initdb", "pg_ctl", "postgres", "psql"];
+    if folders
+        .iter()
+        .any(|folder| names.iter().all(|name| folder.join(name).is_file()))
+    {
+        return Ok(());
+    }
+    say("PostgreSQL is not installed, installing Debian's package");
+    run(Command::new("apt-get").args(["install", "--quiet", "--yes", "postgresql"]))
+        .context("install PostgreSQL, on Debian with `apt-get install postgresql`")
+}

@@ -7,6 +7,8 @@ use crate::packages::Package;
 const FENCES: &[(&str, &[&str])] = &[
     // Storage.
     ("rusqlite", &["octroi-store-sqlite"]),
+    ("tokio-postgres", &["octroi-store-postgres"]),
+    ("tokio-postgres-rustls", &["octroi-store-postgres"]),
     // The chain. A simulated one is for development alone.
     ("alloy-consensus", &["octroi-chain", "octroi-devnet"]),
     ("alloy-eips", &["octroi-chain", "octroi-devnet"]),
@@ -31,15 +33,22 @@ const FENCES: &[(&str, &[&str])] = &[
     ("axum", &["octroi", "octroi-api"]),
     ("instant-acme", &["octroi-server"]),
     ("rcgen", &["octroi-server"]),
-    ("rustls", &["octroi-egress", "octroi-server"]),
+    (
+        "rustls",
+        &["octroi-egress", "octroi-server", "octroi-store-postgres"],
+    ),
     ("socket2", &["octroi-egress", "octroi-server"]),
     ("tokio-rustls", &["octroi-egress", "octroi-server"]),
-    ("webpki-roots", &["octroi-egress", "octroi-server"]),
+    (
+        "webpki-roots",
+        &["octroi-egress", "octroi-server", "octroi-store-postgres"],
+    ),
     ("x509-parser", &["octroi-server"]),
     // Operations.
     ("mimalloc", &["octroi"]),
     ("tracing-subscriber", &["octroi-telemetry"]),
     // Commands.
+    ("age", &["octroi"]),
     (
         "anyhow",
         &["octroi", "octroi-bench", "octroi-interop", "xtask"],

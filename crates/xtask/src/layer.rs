@@ -13,6 +13,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "octroi-claim",
             "octroi-ledger",
             "octroi-policy",
+            "octroi-prepaid",
             "octroi-x402",
         ],
     ),
@@ -25,6 +26,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "octroi-devnet",
             "octroi-egress",
             "octroi-store",
+            "octroi-store-postgres",
             "octroi-store-sqlite",
             "octroi-telemetry",
         ],
@@ -44,6 +46,8 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("octroi", "octroi-server"),
     ("octroi-chain", "octroi-egress"),
     ("octroi-chain", "octroi-store"),
+    ("octroi-prepaid", "octroi-ledger"),
+    ("octroi-store-postgres", "octroi-store"),
     ("octroi-store-sqlite", "octroi-store"),
 ];
 
@@ -61,6 +65,7 @@ const IMPURE: &[&str] = &[
     "rustls",
     "socket2",
     "tokio",
+    "tokio-postgres",
     "tower",
 ];
 

@@ -12,16 +12,40 @@ use crate::{debian, fetch, fuzz};
 
 const INTEROP: &str = "octroi-interop";
 const WORKSPACE: [&str; 3] = ["--workspace", "--exclude", INTEROP];
+/// Tests with a program that comes as a Debian package. They are left out of every other run, and
+/// their names say what they need.
+struct Packaged {
+    stage: &'static str,
+    package: &'static str,
+    programs: &'static [&'static str],
+    tests: &'static str,
+}
+
 /// The certificate authority that the ACME tests are issued by, and the name server that it asks.
-const PEBBLE: [&str; 2] = ["pebble", "pebble-challtestsrv"];
+const PEBBLE: Packaged = Packaged {
+    stage: "acme",
+    package: "pebble",
+    programs: &["pebble", "pebble-challtestsrv"],
+    tests: "pebble",
+};
+
+/// The program whose format backups have.
+const AGE: Packaged = Packaged {
+    stage: "age",
+    package: "age",
+    programs: &["age", "age-keygen"],
+    tests: "age_itself",
+};
 
 /// Runs every stage, and ends with one line that counts all tests. A stage that fails does not keep the
 /// others from running, unless they need what it makes. Returns whether all succeeded.
 pub(crate) fn test() -> bool {
     let mut stages = Stages::start();
     let fetched = stages.step("fetch", fetch::fetch);
+    stages.step("postgresql", debian::postgresql);
     stages.tests("workspace", |runner| runner.args(WORKSPACE));
-    stages.acme();
+    stages.packaged(&PEBBLE);
+    stages.packaged(&AGE);
     let built = stages.step("build", || {
         run(&mut cargo(["build", "--package", "octroi"]))
     });
@@ -64,9 +88,14 @@ impl Stages {
         self.close(name, started.elapsed(), result.is_ok(), "")
     }
 
-    /// The tests with a real certificate authority, which are left out of every other run.
-    fn acme(&mut self) {
-        let path = debian::programs("pebble", "usr/bin", &PEBBLE).and_then(|folder| {
+    fn packaged(&mut self, packaged: &Packaged) {
+        let Packaged {
+            stage,
+            package,
+            programs,
+            tests,
+        } = packaged;
+        let path = debian::programs(package, "usr/bin", programs).and_then(|folder| {
             let path = env::var_os("PATH").unwrap_or_default();
             Ok(env::join_paths(
                 [folder].into_iter().chain(env::split_paths(&path)),
@@ -75,13 +104,15 @@ impl Stages {
         let path = match path {
             Ok(path) => path,
             Err(error) => {
-                return say(&format!("test: acme left out, without pebble: {error:#}"));
+                return say(&format!(
+                    "test: {stage} left out, without {package}: {error:#}"
+                ));
             }
         };
         let nextest = self.nextest;
-        self.tests("acme", |runner| {
+        self.tests(stage, |runner| {
             // The selection that is built already.
-            runner.env("PATH", path).args(WORKSPACE).arg("pebble");
+            runner.env("PATH", path).args(WORKSPACE).arg(tests);
             if nextest {
                 runner.args(["--run-ignored", "only"])
             } else {

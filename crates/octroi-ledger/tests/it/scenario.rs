@@ -538,11 +538,11 @@ fn stored_forms_round_trip() {
     assert_eq!(TransferKind::from_columns(1, Some(id), None), None);
     assert_eq!(TransferKind::from_columns(2, None, None), None);
     assert_eq!(TransferKind::from_columns(6, None, None), None);
-    for code in 0..=6 {
+    for code in 0..=7 {
         let subject = Subject::from_columns(code, [3; 16]);
         assert_eq!(
             subject.map(|subject| subject.columns()),
-            (1..=5).contains(&code).then_some((code, [3; 16]))
+            (1..=6).contains(&code).then_some((code, [3; 16]))
         );
     }
     let mut words = std::collections::HashSet::new();

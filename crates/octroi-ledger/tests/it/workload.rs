@@ -63,7 +63,7 @@ pub(crate) fn accounts() -> Vec<NewAccount> {
     let account = |(index, limit)| NewAccount {
         id: account_id(index),
         ledger: ledger(index),
-        kind: AccountKind::PayerBalance,
+        kind: AccountKind::PrepaidGrant,
         limit,
     };
     limits.into_iter().enumerate().map(account).collect()

@@ -10,9 +10,9 @@ use octroi_store_sqlite::{SqliteOptions, SqliteStore};
 use crate::run::Folder;
 
 /// A folder with a store that stays open, as a running gate keeps it.
-struct Running {
-    folder: Folder,
-    store: Arc<SqliteStore>,
+pub(crate) struct Running {
+    pub(crate) folder: Folder,
+    pub(crate) store: Arc<SqliteStore>,
 }
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl Backend for Running {
 }
 
 impl Running {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = Folder::new();
         let path = folder.path().join("octroi.db");
         let store = SqliteStore::open(path, SqliteOptions::default()).unwrap();
@@ -35,11 +35,11 @@ impl Running {
         Self { folder, store }
     }
 
-    async fn suite(&self) -> Suite {
+    pub(crate) async fn suite(&self) -> Suite {
         Suite::open(self).await
     }
 
-    async fn run(&self, args: &str) -> crate::run::Ran {
+    pub(crate) async fn run(&self, args: &str) -> crate::run::Ran {
         let args: Vec<_> = args.split(' ').chain(["--store", "octroi.db"]).collect();
         self.folder.run(&args).await
     }

@@ -4,6 +4,7 @@
 
 mod acme;
 mod assets;
+mod backup;
 mod browsers;
 mod chain_faults;
 mod copies;
