@@ -158,8 +158,8 @@ fn read(check: &mut Check<'_>, table: &Table) -> Option<NetworkConfig> {
     }
     let settlement = read_settlement(check, table, max_fee_gwei);
     let assets = identity.and_then(|_| read_assets(check, table, known));
-    let erc6492_factories = check.parse_all(table, "erc6492_factories", str::parse::<Address>);
-    let multicall_address = check.parse(table, "multicall_address", str::parse::<Address>);
+    let erc6492_factories = check.parse_all(table, "erc6492_factories", Address::parse_written);
+    let multicall_address = check.parse(table, "multicall_address", Address::parse_written);
     let settle_level = read_settle_level(check, table).unwrap_or(SettleLevel::Included);
     let safe_from = check.parse(table, "safe_from", str::parse::<Price>);
     let (chain, mode) = identity?;
@@ -380,7 +380,7 @@ fn read_assets(
 }
 
 fn read_asset(check: &mut Check<'_>, table: &Table) -> Option<AssetConfig> {
-    let address = check.parse(table, "address", str::parse::<Address>);
+    let address = check.parse(table, "address", Address::parse_written);
     let text = |key| check.item(table, key).map(|item| item.text.clone());
     Some(AssetConfig {
         address: address?,

@@ -274,7 +274,7 @@ fn read_pay_to(
             .help("set pay_to in [tenant] to the address of your wallet");
         return None;
     };
-    let address = check.parse(table, key, str::parse::<Address>)?;
+    let address = check.parse(table, key, Address::parse_written)?;
     if address == Address::ZERO {
         let place = key_place(table, key).clone();
         let message = "`pay_to` is still the placeholder; nobody would be paid".to_owned();

@@ -20,7 +20,7 @@ pub struct ScreeningConfig {
 
 /// Reads the section and its file.
 pub(crate) fn read(check: &mut Check<'_>, table: &Table) -> ScreeningConfig {
-    let listed = check.parse_all(table, "addresses", str::parse::<Address>);
+    let listed = check.parse_all(table, "addresses", Address::parse_written);
     let mut addresses = HashSet::from_iter(listed);
     if let Some(item) = check.item(table, "file") {
         addresses.extend(read_file(check, table, item));

@@ -177,7 +177,7 @@ impl Exchange {
     async fn pass_failure(&self, grant: Grant, answer: Response<EgressBody>, head: Head) {
         let given_up = grant.give_up().await;
         let mut response = answer.map(GateBody::Origin);
-        forward::strip_response(response.headers_mut());
+        forward::dress_response(&mut response);
         caching::mark_paid(response.headers_mut());
         cors::expose(response.headers_mut());
         respond::add_credit(&mut response, given_up);
@@ -204,7 +204,7 @@ impl Exchange {
         };
         let (answer, body) = answer.into_parts();
         let mut response = Response::from_parts(answer, GateBody::empty());
-        forward::strip_response(response.headers_mut());
+        forward::dress_response(&mut response);
         caching::mark_paid(response.headers_mut());
         cors::expose(response.headers_mut());
         respond::add_receipt(&mut response, &receipt);

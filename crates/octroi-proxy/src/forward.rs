@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::Frame;
 use octroi_egress::{RequestBody, hop_by_hop};
 use octroi_types::RequestId;
@@ -119,8 +119,14 @@ fn strip_request(headers: &mut HeaderMap, passes_authorization: bool) {
     }
 }
 
-/// Dresses an origin's answer: an origin can neither forge a receipt nor keep the connection.
-pub(crate) fn strip_response(headers: &mut HeaderMap) {
+/// Dresses an origin's answer: it can neither forge a receipt nor keep the connection, and the HTTP that
+/// it speaks is between it and the gate.
+pub(crate) fn dress_response<B>(response: &mut Response<B>) {
+    *response.version_mut() = Version::HTTP_11;
+    strip_response(response.headers_mut());
+}
+
+fn strip_response(headers: &mut HeaderMap) {
     hop_by_hop::strip_response(headers);
     strip_payment(headers);
 }

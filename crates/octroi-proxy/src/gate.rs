@@ -298,7 +298,7 @@ impl Gate {
                     return upgrade::splice(&self.tasks, &self.joined, answer, client_side);
                 }
                 let mut response = answer.map(GateBody::Origin);
-                forward::strip_response(response.headers_mut());
+                forward::dress_response(&mut response);
                 response
             }
             Err(error) => {

@@ -136,7 +136,11 @@ pub(crate) fn challenge(
     refused: Option<&str>,
     method: &Method,
 ) -> Response<GateBody> {
-    let text = refused.unwrap_or("PAYMENT-SIGNATURE or X-PAYMENT header is required");
+    let text = refused.unwrap_or(if offer.has_version_1() {
+        "PAYMENT-SIGNATURE or X-PAYMENT header is required"
+    } else {
+        "PAYMENT-SIGNATURE header is required; the terms are in the PAYMENT-REQUIRED header"
+    });
     let terms = offer.payment_required_header(resource_url, Some(text));
     let body = if method == Method::HEAD {
         GateBody::empty()

@@ -21,7 +21,7 @@ pub(crate) fn splice(
 ) -> Response<GateBody> {
     let origin_side = hyper::upgrade::on(&mut answer);
     let mut response = answer.map(|_| GateBody::empty());
-    forward::strip_response(response.headers_mut());
+    forward::dress_response(&mut response);
     hop_by_hop::set_websocket_upgrade(response.headers_mut());
     let joined = join(client_side, origin_side);
     tasks.spawn(end.clone().run_until_cancelled_owned(joined));

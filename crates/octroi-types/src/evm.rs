@@ -13,6 +13,17 @@ pub struct EvmParseError {
     hex_digits: usize,
 }
 
+/// Why a text that a person wrote is not taken for an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrittenAddressError {
+    /// It is not an address.
+    #[error(transparent)]
+    Syntax(EvmParseError),
+    /// Its letters are in both cases, and not as its checksum has them: a digit may be wrong.
+    #[error("the address does not have the checksum that its upper and lower case spell (EIP-55)")]
+    Checksum,
+}
+
 /// Keccak-256, the hash of the EVM.
 #[must_use]
 pub fn keccak256(bytes: &[u8]) -> B256 {
@@ -27,6 +38,22 @@ pub struct Address(pub [u8; 20]);
 impl Address {
     /// The zero address.
     pub const ZERO: Self = Self([0; 20]);
+
+    /// Reads an address that a person wrote down, where a wrong digit sends money to nobody: letters in
+    /// both cases must spell its checksum (EIP-55). Letters in one case have none.
+    ///
+    /// # Errors
+    /// [`WrittenAddressError`].
+    pub fn parse_written(text: &str) -> Result<Self, WrittenAddressError> {
+        let address: Self = text.parse().map_err(WrittenAddressError::Syntax)?;
+        let digits = text.trim_start_matches("0x");
+        let has = |is: fn(&u8) -> bool| digits.as_bytes().iter().any(is);
+        let is_mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        if is_mixed && address.to_string() != text {
+            return Err(WrittenAddressError::Checksum);
+        }
+        Ok(address)
+    }
 
     /// The address left-padded to one ABI word.
     #[must_use]
@@ -157,5 +184,27 @@ mod tests {
             keccak256(b"").to_string(),
             "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
         );
+    }
+
+    #[test]
+    fn a_written_address_has_its_checksum_or_none() {
+        let right = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C";
+        let read = Address::parse_written(right).unwrap();
+        for other in [
+            right.to_lowercase(),
+            format!("0x{}", right[2..].to_uppercase()),
+        ] {
+            assert_eq!(Address::parse_written(&other), Ok(read));
+        }
+        // One digit, and one letter's case.
+        for wrong in [right.replace("6afc0", "6afd0"), right.replace("Bc6", "bc6")] {
+            assert_ne!(wrong, right);
+            let refused = Address::parse_written(&wrong);
+            assert_eq!(refused, Err(WrittenAddressError::Checksum), "{wrong}");
+        }
+        assert!(matches!(
+            Address::parse_written(&right[..41]),
+            Err(WrittenAddressError::Syntax(_))
+        ));
     }
 }

@@ -17,7 +17,7 @@ mod time;
 pub use amount::{Amount, AmountError};
 pub use asset::Asset;
 pub use error_code::ErrorCode;
-pub use evm::{Address, B256, EvmParseError, keccak256};
+pub use evm::{Address, B256, EvmParseError, WrittenAddressError, keccak256};
 pub use id::{
     AccountId, BalanceId, ClaimId, CreditId, EventId, GrantId, IdError, KeyId, PaywallId,
     RequestId, ServiceId, SettlementId, TenantId, TransactionId, TransferId,

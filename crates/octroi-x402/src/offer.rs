@@ -132,6 +132,12 @@ impl Offer {
         &self.terms
     }
 
+    /// Whether clients of version 1 can pay: not all chains have a name there.
+    #[must_use]
+    pub const fn has_version_1(&self) -> bool {
+        !self.v1_parts.is_empty()
+    }
+
     /// What is said about the resource.
     #[must_use]
     pub const fn details(&self) -> &OfferDetails {

@@ -174,15 +174,18 @@ fn welcome(address: SocketAddr, demo: SocketAddr, data: &Path, keys: &keys::DevK
   node          http://{demo}/rpc (chain id {chain})
   kept in       {data}
 
-  Try it in another terminal:
+  Try it in another terminal, in this folder:
 
-      octroi pay {key_option}http://{address}/api/x402/pay/demo/today
+      {octroi} pay {key_option}http://{address}/api/x402/pay/demo/today
 
-  (from the source tree: cargo run --release -- pay {key_option}http://{address}/api/x402/pay/demo/today)
-
-  What was paid:  octroi transactions list --config {config}
+  What was paid:  {octroi} transactions list --config {config}
   Stop with Ctrl-C; the next start goes on where this one ended.
 ",
+        // Cargo says so to what it runs.
+        octroi = match std::env::var_os("CARGO") {
+            Some(_) => "cargo run --release --",
+            None => "octroi",
+        },
         buyer = keys.buyer_address(),
         key = keys.buyer_file().display(),
         chain = CHAIN.0,

@@ -17,11 +17,13 @@ pub(crate) async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     if !loaded.warnings.problems.is_empty() {
         output::note(&loaded.warnings.to_string());
     }
+    let for_people = loaded.config.log.format == ConfiguredFormat::Text;
     let wired = wire(loaded.config, WireOptions::new()?).await?;
     for address in wired.local_addresses() {
         info!(address = %address, "listening");
     }
-    if let Some(address) = wired.local_addresses().first() {
+    // Whatever the level of the log is; programs that read it as JSON get nothing else.
+    if let (true, Some(address)) = (for_people, wired.local_addresses().first()) {
         output::note(&format!("octroi is listening on {address}"));
     }
     until_stopped(wired).await;

@@ -36,10 +36,15 @@ impl Dev {
     }
 
     async fn start_with(folder: &Folder, more: &[&str]) -> Self {
+        Self::start_in(folder, more, &[]).await
+    }
+
+    async fn start_in(folder: &Folder, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let log = folder.path().join("said");
         let arguments = [&["dev", "--listen", "127.0.0.1:0"], more].concat();
         let mut command = folder.command(&arguments);
         command
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap());
         let mut process = command.spawn().unwrap();
@@ -136,7 +141,10 @@ async fn typed(folder: &Folder, line: &str) -> Ran {
 
 /// The command that is shown to be tried.
 fn try_it(dev: &Dev) -> &str {
-    let (_, below) = dev.said.split_once("Try it in another terminal:").unwrap();
+    let (_, below) = dev
+        .said
+        .split_once("Try it in another terminal, in this folder:")
+        .unwrap();
     below
         .lines()
         .map(str::trim)
@@ -190,10 +198,17 @@ async fn what_octroi_dev_prints_is_true() {
     let answered = dev.rpc("eth_chainId", json!([])).await;
     assert_eq!(answered, format!("{:#x}", chain.parse::<u64>().unwrap()));
     assert!(folder.path().join(dev.after("kept in")).is_dir());
-    // The same command for who has no binary yet.
-    let arguments = try_it(&dev).strip_prefix("octroi ").unwrap();
-    let from_source = format!("(from the source tree: cargo run --release -- {arguments})");
-    assert!(dev.said.contains(&from_source), "{}", dev.said);
+    dev.stop().await;
+}
+
+/// Who has no binary yet is told a line that works from the source tree.
+#[tokio::test]
+async fn what_cargo_runs_says_how_cargo_runs_it() {
+    let folder = Folder::new();
+    let dev = Dev::start_in(&folder, &[], &[("CARGO", "cargo")]).await;
+    let by_cargo = try_it(&dev).strip_prefix("cargo run --release -- ");
+    let ran = typed(&folder, &format!("octroi {}", by_cargo.unwrap())).await;
+    assert_eq!(ran.exit, 0, "{}", ran.err);
     dev.stop().await;
 }
 

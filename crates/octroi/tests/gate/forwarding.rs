@@ -330,3 +330,41 @@ async fn the_request_reaches_the_origin_as_it_was_sent() {
     assert_eq!(seen.header("accept-encoding").as_deref(), Some("br"));
     gate.finish().await;
 }
+
+/// What an origin speaks is between it and the gate: its clients keep their connections.
+#[tokio::test]
+async fn an_origin_of_http_1_0_makes_no_client_of_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    let old = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = old.local_addr().unwrap();
+    let origin = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = old.accept().await.unwrap();
+            let mut head = [0; 4_096];
+            drop(stream.read(&mut head).await);
+            let answer = b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold";
+            stream.write_all(answer).await.unwrap();
+        }
+    });
+    let site = format!(
+        "[[site]]\nhosts = [\"old.test\"]\norigin = \"http://{address}\"\ndefault = \"pass\"\n"
+    );
+    let gate = Setup::new().await.sections(&site).start().await;
+    let mut stream = TcpStream::connect(gate.client.address).await.unwrap();
+    for _ in 0..2 {
+        let ask = b"GET / HTTP/1.1\r\nHost: old.test\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        let mut said = String::new();
+        while !said.ends_with("\r\n\r\nold") {
+            let mut part = [0; 4_096];
+            let read = stream.read(&mut part).await.unwrap();
+            assert!(read > 0, "{said}");
+            said.push_str(std::str::from_utf8(&part[..read]).unwrap());
+        }
+        assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    }
+    origin.abort();
+    gate.finish().await;
+}

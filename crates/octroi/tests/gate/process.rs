@@ -1,12 +1,14 @@
 //! A gate in a process of its own, which can be killed.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use octroi_store_sqlite::SqliteReader;
 use octroi_testkit::{Answer, Books, Buyer, Client, PAYEE, Payment, Request, World, eventually};
 use octroi_x402::Version;
+use serde_json::Value;
 
 /// `octroi serve` in a folder, with a chain and an origin that survive it.
 pub(crate) struct GateProcess {
@@ -121,9 +123,21 @@ async fn spawn(world: &World, rpc_url: &str, run: usize) -> (Child, Client) {
         if let Some(status) = child.try_wait().unwrap() {
             panic!("the gate ended with {status}: {said}");
         }
-        let (_, address) = said.split_once("octroi is listening on ")?;
-        address.lines().next()?.trim().parse().ok()
+        said.lines().find_map(listening)
     })
     .await;
     (child, Client { address })
+}
+
+/// Where the gate listens, from a line for people or for programs.
+fn listening(line: &str) -> Option<SocketAddr> {
+    if let Some(address) = line.trim().strip_prefix("octroi is listening on ") {
+        return address.parse().ok();
+    }
+    let line: Value = serde_json::from_str(line).ok()?;
+    let says = |line: &Value| line["message"] == "listening";
+    let fields = [&line, &line["fields"]]
+        .into_iter()
+        .find(|line| says(line))?;
+    fields["address"].as_str()?.parse().ok()
 }
