@@ -7,6 +7,7 @@
 #![cfg(target_os = "linux")]
 
 pub mod histogram;
+pub mod ledger;
 pub mod load;
 pub mod machine;
 pub mod measure;

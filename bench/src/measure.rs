@@ -1,6 +1,7 @@
 //! What is measured. Each measurement starts what it needs and stops it.
 
 mod free;
+mod ledger;
 mod memory;
 mod paid;
 mod settled;
@@ -34,11 +35,13 @@ pub enum Measure {
     Latency,
     /// Resident memory.
     Memory,
+    /// The books on the embedded store, beside raw SQLite and a bare log.
+    Ledger,
 }
 
 impl Measure {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unpaid,
         Self::Verified,
         Self::Paid,
@@ -46,6 +49,7 @@ impl Measure {
         Self::Free,
         Self::Latency,
         Self::Memory,
+        Self::Ledger,
     ];
 
     /// What it is called on the command line.
@@ -59,6 +63,7 @@ impl Measure {
             Self::Free => "free",
             Self::Latency => "latency",
             Self::Memory => "memory",
+            Self::Ledger => "ledger",
         }
     }
 
@@ -75,6 +80,7 @@ impl Measure {
             Self::Free => free::throughput(scale).await,
             Self::Latency => free::latency(scale).await,
             Self::Memory => memory::measure(scale).await,
+            Self::Ledger => ledger::measure(scale).await,
         }
     }
 }

@@ -55,6 +55,8 @@ pub enum Goal {
     AtMost(f64),
     /// At most so much more than the peer.
     AtMostOverPeer(f64),
+    /// Nothing: it is there to compare others with.
+    None,
 }
 
 /// One line of the table.
@@ -100,6 +102,7 @@ impl Row {
                 .rounds
                 .difference()
                 .is_some_and(|difference| difference <= most),
+            Goal::None => true,
         };
         reached && self.failures == 0
     }
@@ -110,6 +113,7 @@ impl Row {
             Goal::AtLeast(least) => format!("≥ {least} {}", self.unit.symbol()),
             Goal::AtMost(most) => format!("≤ {most} {}", self.unit.symbol()),
             Goal::AtMostOverPeer(most) => format!("≤ peer + {most} {}", self.unit.symbol()),
+            Goal::None => "for comparison".to_owned(),
         }
     }
 

@@ -33,6 +33,26 @@ impl Rounds {
         Ok(rounds)
     }
 
+    /// As [`Self::in_turns`], for sides that have threads of their own and block.
+    ///
+    /// # Errors
+    /// The first error of a side.
+    pub fn in_turns_blocking(
+        count: usize,
+        mut ours: impl FnMut() -> Result<f64>,
+        mut peer: impl FnMut() -> Result<f64>,
+    ) -> Result<Self> {
+        let mut rounds = Self::default();
+        for round in 0..=count {
+            let (our_value, peer_value) = (ours()?, peer()?);
+            if round > 0 {
+                rounds.ours.push(our_value);
+                rounds.peer.push(peer_value);
+            }
+        }
+        Ok(rounds)
+    }
+
     /// Measures one side, so many times after a first one that does not count.
     ///
     /// # Errors

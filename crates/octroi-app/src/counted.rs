@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step, WorkState};
-use octroi_ledger::{Account, Transfer};
+use octroi_ledger::{Account, Intent, Outcome, Record, Transfer};
 use octroi_store::{
     Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
-    FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
-    SettlementStore, Store, StoreError, Transaction, TransactionFilter, TransactionStore,
+    FactOutcome, Inclusion, LedgerStore, NewSettlement, OfferStore, OfferedTerms, OpenOutcome,
+    Page, Settlement, SettlementStore, Store, StoreError, Transaction, TransactionFilter,
+    TransactionStore,
 };
 use octroi_telemetry::metrics::{claim_payment_moved, claim_work_moved};
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
-    UnixSeconds,
+    AccountId, Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, TransferId,
+    UnixMicros, UnixSeconds,
 };
 
 /// Every step of a claim passes the store, whoever takes it: a request, a lane of the chain, or
@@ -265,5 +266,20 @@ impl OfferStore for CountedStore {
         now: UnixSeconds,
     ) -> Result<Vec<EarlierTerms>, StoreError> {
         self.inner.offers_publish(tenant, in_force, now).await
+    }
+}
+
+#[async_trait]
+impl LedgerStore for CountedStore {
+    async fn ledger_submit(&self, intent: Intent, now: UnixMicros) -> Result<Outcome, StoreError> {
+        self.inner.ledger_submit(intent, now).await
+    }
+
+    async fn account_get(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.inner.account_get(id).await
+    }
+
+    async fn transfer_get(&self, id: TransferId) -> Result<Option<Record>, StoreError> {
+        self.inner.transfer_get(id).await
     }
 }

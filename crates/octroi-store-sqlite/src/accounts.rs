@@ -157,6 +157,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Account, u64)> {
     Ok((account, columns.bits()?))
 }
 
+/// One account.
+pub(crate) fn get(connection: &Connection, id: AccountId) -> rusqlite::Result<Option<Account>> {
+    let stored = connection
+        .prepare_cached(&format!("{SELECT} {GET}"))?
+        .query_row([id.as_bytes()], read)
+        .optional()?;
+    Ok(stored.map(|(account, _)| account))
+}
+
 /// Every account, with the batch that opened it.
 pub(crate) fn list(connection: &Connection) -> rusqlite::Result<Vec<(Account, u64)>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} {ALL}"))?;

@@ -1,13 +1,13 @@
 //! Whether the books are what was written (money rules 26 and 29).
 
 use octroi_ledger::{
-    Account, BatchRows, ChainFault, Recount, Seal, Transfer, trial_balance, verify,
+    Account, BatchRows, ChainFault, Failure, Recount, Seal, Transfer, trial_balance, verify,
 };
 use octroi_types::{AccountId, TransferId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::accounts;
-use crate::transfers::{BY_BATCH, LANE, read, read_seal};
+use crate::transfers::{BY_BATCH, LANE, USED_UP_BY_BATCH, read, read_seal, read_used_up};
 
 const SEALS: &str = "SELECT sequence, previous, hash FROM batches ORDER BY sequence";
 
@@ -72,6 +72,8 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
 
     let mut transfers = snapshot.prepare(BY_BATCH)?;
     let mut transfers = transfers.query_map([], read)?.peekable();
+    let mut used_up = snapshot.prepare(USED_UP_BY_BATCH)?;
+    let mut used_up = used_up.query_map([], read_used_up)?.peekable();
     let mut seals = snapshot.prepare(SEALS)?;
     let mut head = Seal::genesis(LANE);
     for seal in seals.query_map([], read_seal)? {
@@ -90,14 +92,24 @@ pub(crate) fn audit(connection: &Connection) -> Result<Seal, AuditError> {
             moved.push(row?.0);
         }
         moved.iter().for_each(|transfer| recount.count(transfer));
+        let mut refused: Vec<Failure> = Vec::new();
+        while let Some(row) = used_up.next_if(|row| {
+            row.as_ref()
+                .map_or(true, |(_, batch)| *batch == seal.sequence)
+        }) {
+            refused.push(row?.0);
+        }
         let rows = BatchRows {
             opened: opened.iter().collect(),
             transfers: moved.iter().collect(),
-            failures: Vec::new(),
+            failures: refused.iter().collect(),
         };
         head = verify(head, [(seal, rows)]).map_err(AuditError::Chain)?;
     }
     if let Some(row) = transfers.next() {
+        return Err(AuditError::Orphans { batch: row?.1 });
+    }
+    if let Some(row) = used_up.next() {
         return Err(AuditError::Orphans { batch: row?.1 });
     }
     if let Some((_, batch)) = accounts.next() {

@@ -1,6 +1,7 @@
 //! What callers ask of the writer.
 
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
+use octroi_ledger::{Intent, Outcome};
 use octroi_store::{
     Attempt, ClaimOutcome, ClaimRequest, EarlierTerms, Fact, FactOutcome, Inclusion, NewSettlement,
     OfferedTerms, OpenOutcome, StoreError,
@@ -94,6 +95,12 @@ pub(crate) struct Finish {
     pub(crate) claims: Vec<(ClaimKey, B256)>,
 }
 
+/// An intent for the books.
+pub(crate) struct Submit {
+    pub(crate) intent: Intent,
+    pub(crate) now: UnixMicros,
+}
+
 /// What a tenant offers from now on.
 pub(crate) struct Publish {
     pub(crate) tenant: TenantId,
@@ -141,4 +148,5 @@ commands! {
     ClaimsFinal(Finish) -> (),
     SettlementVanished(Vanish) -> (),
     OffersPublish(Publish) -> Vec<EarlierTerms>,
+    LedgerSubmit(Submit) -> Outcome,
 }

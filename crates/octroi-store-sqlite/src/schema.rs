@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_failed_payments.sql"),
     include_str!("../migrations/0004_tenants.sql"),
     include_str!("../migrations/0005_offered_terms.sql"),
+    include_str!("../migrations/0006_used_up_transfers.sql"),
 ];
 
 type Step = fn(&Connection) -> rusqlite::Result<()>;

@@ -16,7 +16,7 @@ use octroi_types::UnixMicros;
 use rusqlite::Connection;
 
 use crate::claims::{Claims, StoredClaim, unfinished};
-use crate::command::{Command, Publish};
+use crate::command::{Command, Publish, Submit};
 use crate::credits::Credits;
 use crate::events::Events;
 use crate::fault::Fault;
@@ -110,6 +110,7 @@ impl<'t, 'c> Session<'t, 'c> {
                 call.decide(|vanish| self.settlement_vanished(vanish))
             }
             Command::OffersPublish(call) => call.decide(|offers| self.offers_publish(offers)),
+            Command::LedgerSubmit(call) => call.decide(|submit| self.ledger_submit(submit)),
         }
     }
 
@@ -132,6 +133,12 @@ impl<'t, 'c> Session<'t, 'c> {
             Some(_) => Ok(None),
             None => Ok(self.tables.claims.get(key)?),
         }
+    }
+
+    fn ledger_submit(&mut self, submit: &Submit) -> Result<Outcome, Fault> {
+        self.ledger
+            .submit(&submit.intent, submit.now)
+            .map_err(books_fault)
     }
 
     fn offers_publish(&mut self, publish: &Publish) -> Result<Vec<EarlierTerms>, Fault> {
@@ -180,11 +187,7 @@ impl<'t, 'c> Session<'t, 'c> {
                 Ok(Outcome::Refused(refused)) => {
                     return Err(Fault::Broken(plan::books_refuse(refused)));
                 }
-                Err(LedgerError::Books(error)) => return Err(Fault::Database(error)),
-                Err(error @ LedgerError::Corrupt(_)) => {
-                    let reason = error.to_string();
-                    return Err(Fault::Broken(StoreError::Inconsistent { reason }));
-                }
+                Err(error) => return Err(books_fault(error)),
             }
         }
         let Some(moved) = &change.credit else {
@@ -197,5 +200,15 @@ impl<'t, 'c> Session<'t, 'c> {
         let credit = self.tables.credits.get(moved.id())?.ok_or_else(missing)?;
         let available = moved.available_after(&credit).ok_or_else(missing)?;
         Ok(self.tables.credits.update(credit.id, available)?)
+    }
+}
+
+fn books_fault(error: LedgerError<rusqlite::Error>) -> Fault {
+    match error {
+        LedgerError::Books(error) => Fault::Database(error),
+        LedgerError::Corrupt(_) => {
+            let reason = error.to_string();
+            Fault::Broken(StoreError::Inconsistent { reason })
+        }
     }
 }

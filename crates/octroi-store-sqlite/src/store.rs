@@ -5,22 +5,24 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, Step};
-use octroi_ledger::{Account, Seal, Transfer};
+use octroi_ledger::{Account, Intent, Outcome, Record, Seal, Transfer};
 use octroi_store::{
     Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
-    FactOutcome, Inclusion, NewSettlement, OfferStore, OfferedTerms, OpenOutcome, Page, Settlement,
-    SettlementStore, StoreError, Transaction, TransactionFilter, TransactionStore,
+    FactOutcome, Inclusion, LedgerStore, NewSettlement, OfferStore, OfferedTerms, OpenOutcome,
+    Page, Settlement, SettlementStore, StoreError, Transaction, TransactionFilter,
+    TransactionStore,
 };
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
-    UnixSeconds,
+    AccountId, Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, TransferId,
+    UnixMicros, UnixSeconds,
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::audit::{AuditError, audit};
 use crate::command::{
-    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Vanish,
+    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Submit,
+    Vanish,
 };
 use crate::connection::{ProcessLock, open_writer};
 use crate::engine::Engine;
@@ -319,5 +321,25 @@ impl OfferStore for SqliteStore {
             now,
         };
         self.call(Command::OffersPublish, publish).await
+    }
+}
+
+#[async_trait]
+impl LedgerStore for SqliteStore {
+    async fn ledger_submit(&self, intent: Intent, now: UnixMicros) -> Result<Outcome, StoreError> {
+        self.call(Command::LedgerSubmit, Submit { intent, now })
+            .await
+    }
+
+    async fn account_get(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.readers
+            .read(move |connection| accounts::get(connection, id))
+            .await
+    }
+
+    async fn transfer_get(&self, id: TransferId) -> Result<Option<Record>, StoreError> {
+        self.readers
+            .read(move |connection| transfers::record(connection, id))
+            .await
     }
 }

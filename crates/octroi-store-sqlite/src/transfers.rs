@@ -1,10 +1,11 @@
 //! Transfers of the books, and the chain over the batches in which they were written.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use octroi_ledger::{
-    BatchRows, Books, Cause, Effects, LaneId, Reason, Record, Resolution, Seal, Subject, Transfer,
-    TransferKind,
+    BatchRows, Books, Cause, Effects, Failure, LaneId, Reason, Record, Refusal, Resolution, Seal,
+    Subject, Transfer, TransferKind,
 };
 use octroi_types::{AccountId, ClaimId, TransactionId, TransferId, UnixMicros};
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
@@ -42,6 +43,25 @@ const INSERT: &str = "INSERT INTO transfers (
     created_at, batch
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 
+const USED_UP: &str = "SELECT id, refusal, failed_at, batch FROM used_up_transfers WHERE id = ?1";
+
+pub(crate) const USED_UP_BY_BATCH: &str =
+    "SELECT id, refusal, failed_at, batch FROM used_up_transfers ORDER BY batch, id";
+
+const INSERT_USED_UP: &str = "INSERT INTO used_up_transfers (id, refusal, failed_at, batch)
+VALUES (?1, ?2, ?3, ?4)";
+
+/// The newest id of all that the books know. Ids are ordered by time, so most are newer than that.
+const NEWEST: &str = "SELECT max(
+    ifnull((SELECT max(id) FROM transfers), x''),
+    ifnull((SELECT max(id) FROM used_up_transfers), x'')
+)";
+
+const ANY_USED_UP: &str = "SELECT (SELECT max(id) FROM used_up_transfers) IS NOT NULL";
+
+/// Open holds that are kept in memory; beyond that they are read again.
+const OPEN_HOLDS_MAX: usize = 65_536;
+
 const HEAD: &str = "SELECT sequence, previous, hash FROM batches
 WHERE sequence = (SELECT max(sequence) FROM batches)";
 const INSERT_BATCH: &str = "INSERT INTO batches (sequence, previous, hash) VALUES (?1, ?2, ?3)";
@@ -54,6 +74,10 @@ pub(crate) const STATEMENTS: &[&str] = &[
     OF_CLAIM,
     RESOLUTION,
     INSERT,
+    USED_UP,
+    INSERT_USED_UP,
+    NEWEST,
+    ANY_USED_UP,
     HEAD,
     INSERT_BATCH,
     CLAIM_OF,
@@ -65,8 +89,16 @@ pub(crate) struct SqlBooks<'c> {
     get: RefCell<Statement<'c>>,
     resolution: RefCell<Statement<'c>>,
     insert: RefCell<Statement<'c>>,
+    used_up: RefCell<Statement<'c>>,
+    insert_used_up: RefCell<Statement<'c>>,
     insert_batch: RefCell<Statement<'c>>,
     head: RefCell<Seal>,
+    /// No id above this is in the books.
+    newest: Cell<[u8; 16]>,
+    /// Whether any id was ever used up by a refusal.
+    any_used_up: Cell<bool>,
+    /// Holds that were made lately and that nothing resolved so far. Most are resolved soon.
+    open_holds: RefCell<HashMap<TransferId, Transfer>>,
 }
 
 impl<'c> SqlBooks<'c> {
@@ -77,8 +109,13 @@ impl<'c> SqlBooks<'c> {
             get: RefCell::new(connection.prepare(GET)?),
             resolution: RefCell::new(connection.prepare(RESOLUTION)?),
             insert: RefCell::new(connection.prepare(INSERT)?),
+            used_up: RefCell::new(connection.prepare(USED_UP)?),
+            insert_used_up: RefCell::new(connection.prepare(INSERT_USED_UP)?),
             insert_batch: RefCell::new(connection.prepare(INSERT_BATCH)?),
             head: RefCell::new(head.unwrap_or(Seal::genesis(LANE))),
+            newest: Cell::new(newest(connection)?),
+            any_used_up: Cell::new(connection.query_row(ANY_USED_UP, [], |row| row.get(0))?),
+            open_holds: RefCell::default(),
         })
     }
 
@@ -93,6 +130,18 @@ impl<'c> SqlBooks<'c> {
         }
         for transfer in &effects.transfers {
             self.insert(transfer, seal.sequence)?;
+            self.know(transfer.id);
+            self.follow(transfer);
+        }
+        for failure in &effects.failures {
+            self.insert_used_up.borrow_mut().execute(params![
+                failure.id.as_bytes(),
+                failure.refusal.code(),
+                failure.failed_at.0,
+                seal.sequence.cast_signed(),
+            ])?;
+            self.know(failure.id);
+            self.any_used_up.set(true);
         }
         self.insert_batch.borrow_mut().execute(params![
             seal.sequence.cast_signed(),
@@ -101,6 +150,22 @@ impl<'c> SqlBooks<'c> {
         ])?;
         self.head.replace(seal);
         Ok(())
+    }
+
+    fn know(&self, id: TransferId) {
+        self.newest.set(self.newest.get().max(*id.as_bytes()));
+    }
+
+    fn follow(&self, transfer: &Transfer) {
+        let mut open = self.open_holds.borrow_mut();
+        if let Some(hold) = transfer.kind.hold() {
+            open.remove(&hold);
+        } else if transfer.kind.expires_at().is_some() {
+            if open.len() >= OPEN_HOLDS_MAX {
+                open.clear();
+            }
+            open.insert(transfer.id, *transfer);
+        }
     }
 
     fn insert(&self, transfer: &Transfer, batch: u64) -> rusqlite::Result<()> {
@@ -135,18 +200,22 @@ impl Books for SqlBooks<'_> {
         self.accounts.get(id)
     }
 
-    /// A refused intent is rolled back with all that asked for it, so that no id is used up by a
-    /// failure.
     fn record(&self, id: TransferId) -> rusqlite::Result<Option<Record>> {
-        let stored = self
-            .get
-            .borrow_mut()
-            .query_row([id.as_bytes()], read)
-            .optional()?;
-        Ok(stored.map(|(transfer, _)| Record::Applied(transfer)))
+        if *id.as_bytes() > self.newest.get() {
+            return Ok(None);
+        }
+        if let Some(hold) = self.open_holds.borrow().get(&id) {
+            return Ok(Some(Record::Applied(*hold)));
+        }
+        let mut used_up = self.used_up.borrow_mut();
+        let used_up = self.any_used_up.get().then_some(&mut *used_up);
+        find(&mut self.get.borrow_mut(), used_up, id)
     }
 
     fn resolution(&self, hold: TransferId) -> rusqlite::Result<Option<Resolution>> {
+        if self.open_holds.borrow().contains_key(&hold) {
+            return Ok(None);
+        }
         let read = |row: &Row<'_>| {
             // The hold that a kind resolves does not matter to how it resolves it.
             let kind = |code| TransferKind::from_columns(code, Some(hold), None);
@@ -157,6 +226,49 @@ impl Books for SqlBooks<'_> {
             .query_row([hold.as_bytes()], read)
             .optional()
     }
+}
+
+fn newest(connection: &Connection) -> rusqlite::Result<[u8; 16]> {
+    let newest: Vec<u8> = connection.query_row(NEWEST, [], |row| row.get(0))?;
+    Ok(newest.try_into().unwrap_or_default())
+}
+
+fn find(
+    get: &mut Statement<'_>,
+    used_up: Option<&mut Statement<'_>>,
+    id: TransferId,
+) -> rusqlite::Result<Option<Record>> {
+    if let Some((transfer, _)) = get.query_row([id.as_bytes()], read).optional()? {
+        return Ok(Some(Record::Applied(transfer)));
+    }
+    let Some(used_up) = used_up else {
+        return Ok(None);
+    };
+    let failure = used_up
+        .query_row([id.as_bytes()], read_used_up)
+        .optional()?;
+    Ok(failure.map(|(failure, _)| Record::Failed(failure)))
+}
+
+/// What stands under a transfer id.
+pub(crate) fn record(connection: &Connection, id: TransferId) -> rusqlite::Result<Option<Record>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let (mut get, mut used_up) = (
+        snapshot.prepare_cached(GET)?,
+        snapshot.prepare_cached(USED_UP)?,
+    );
+    find(&mut get, Some(&mut used_up), id)
+}
+
+/// An id that is used up, and the batch that says so.
+pub(crate) fn read_used_up(row: &Row<'_>) -> rusqlite::Result<(Failure, u64)> {
+    let mut columns = Columns::of(row);
+    let failure = Failure {
+        id: columns.id(TransferId::from_bytes)?,
+        refusal: columns.read(Refusal::from_code)?,
+        failed_at: columns.micros()?,
+    };
+    Ok((failure, columns.bits()?))
 }
 
 /// A transfer and the batch that wrote it.

@@ -18,6 +18,7 @@ mod history;
 mod invariants;
 mod offering;
 mod payment;
+mod posting;
 mod pruning;
 mod random;
 mod recovery;
@@ -39,6 +40,7 @@ pub use history::*;
 pub use invariants::check_invariants;
 pub use offering::*;
 pub use payment::{Payment, START};
+pub use posting::*;
 pub use pruning::*;
 pub use random::random_calls_agree;
 pub use recovery::*;
@@ -136,6 +138,11 @@ macro_rules! conformance_tests {
             the_history_of_a_transaction_is_told_in_order
             transactions_are_listed_newest_first_in_pages
             transactions_are_listed_by_filter
+            an_intent_is_posted_once
+            a_refused_id_stays_refused
+            linked_transfers_happen_together_or_not_at_all
+            a_grant_is_never_overspent
+            random_intents_agree_with_the_books_in_memory
         );
         #[test]
         fn random_calls_agree() {

@@ -13,6 +13,7 @@ mod claim;
 mod credit;
 mod error;
 mod event;
+mod ledger;
 mod listing;
 mod memory;
 mod offer;
@@ -27,6 +28,7 @@ pub use claim::{ClaimOutcome, ClaimRequest, ClaimStore};
 pub use credit::Credit;
 pub use error::StoreError;
 pub use event::{Event, EventKind};
+pub use ledger::LedgerStore;
 pub use listing::{Page, TransactionFilter};
 pub use memory::MemoryStore;
 pub use offer::{EarlierTerms, OfferStore, OfferedTerms};
@@ -38,6 +40,9 @@ pub use settlement::{
 pub use transaction::{NewTransaction, Transaction, TransactionState, TransactionStore};
 
 /// Everything a backend offers.
-pub trait Store: ClaimStore + SettlementStore + TransactionStore + OfferStore {}
+pub trait Store:
+    ClaimStore + SettlementStore + TransactionStore + OfferStore + LedgerStore
+{
+}
 
-impl<T: ClaimStore + SettlementStore + TransactionStore + OfferStore> Store for T {}
+impl<T: ClaimStore + SettlementStore + TransactionStore + OfferStore + LedgerStore> Store for T {}

@@ -8,10 +8,10 @@ mod state;
 
 use async_trait::async_trait;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
-use octroi_ledger::{Account, Transfer};
+use octroi_ledger::{Account, Books as _, Intent, Outcome, Record, Transfer};
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
-    UnixSeconds,
+    AccountId, Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, TransferId,
+    UnixMicros, UnixSeconds,
 };
 use parking_lot::Mutex;
 
@@ -19,6 +19,7 @@ use crate::claim::{ClaimOutcome, ClaimRequest, ClaimStore};
 use crate::credit::Credit;
 use crate::error::StoreError;
 use crate::event::Event;
+use crate::ledger::LedgerStore;
 use crate::listing::{Page, TransactionFilter};
 use crate::offer::{EarlierTerms, OfferStore, OfferedTerms};
 use crate::plan;
@@ -258,5 +259,22 @@ impl OfferStore for MemoryStore {
         let offers = state.offers.entry(tenant).or_default();
         *offers = plan::publish(offers, in_force, now);
         Ok(plan::earlier(offers))
+    }
+}
+
+#[async_trait]
+impl LedgerStore for MemoryStore {
+    async fn ledger_submit(&self, intent: Intent, now: UnixMicros) -> Result<Outcome, StoreError> {
+        self.state.lock().ledger_submit(&intent, now)
+    }
+
+    async fn account_get(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let Ok(account) = self.state.lock().books.account(id);
+        Ok(account)
+    }
+
+    async fn transfer_get(&self, id: TransferId) -> Result<Option<Record>, StoreError> {
+        let Ok(record) = self.state.lock().books.record(id);
+        Ok(record)
     }
 }

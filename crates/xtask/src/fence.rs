@@ -6,7 +6,7 @@ use crate::packages::Package;
 /// A third-party crate and those of ours that may be built with it.
 const FENCES: &[(&str, &[&str])] = &[
     // Storage.
-    ("rusqlite", &["octroi-store-sqlite"]),
+    ("rusqlite", &["octroi-bench", "octroi-store-sqlite"]),
     ("tokio-postgres", &["octroi-store-postgres"]),
     ("tokio-postgres-rustls", &["octroi-store-postgres"]),
     // The chain. A simulated one is for development alone.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use octroi_chain::SettleOutcome;
 use octroi_claim::{AdvanceError, Claim, ClaimKey, NodeId, PaymentState, Step};
-use octroi_ledger::{Account, Transfer};
+use octroi_ledger::{Account, Intent, Outcome, Record, Transfer};
 use octroi_store::{
     Arrival, Attempt, ClaimOutcome, ClaimRequest, ClaimStore, Credit, EarlierTerms, Event, Fact,
-    FactOutcome, Inclusion, MemoryStore, NewSettlement, OfferStore, OfferedTerms, OpenOutcome,
-    Page, Settlement, SettlementStore, StoreError, Transaction, TransactionFilter,
+    FactOutcome, Inclusion, LedgerStore, MemoryStore, NewSettlement, OfferStore, OfferedTerms,
+    OpenOutcome, Page, Settlement, SettlementStore, StoreError, Transaction, TransactionFilter,
     TransactionStore,
 };
 use octroi_types::{
-    Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
-    UnixSeconds,
+    AccountId, Address, B256, ChainId, CreditId, SettlementId, TenantId, TransactionId, TransferId,
+    UnixMicros, UnixSeconds,
 };
 use octroi_x402::Reason;
 use parking_lot::Mutex;
@@ -353,5 +353,20 @@ impl OfferStore for FlakyStore {
         now: UnixSeconds,
     ) -> Result<Vec<EarlierTerms>, StoreError> {
         self.inner.offers_publish(tenant, in_force, now).await
+    }
+}
+
+#[async_trait]
+impl LedgerStore for FlakyStore {
+    async fn ledger_submit(&self, intent: Intent, now: UnixMicros) -> Result<Outcome, StoreError> {
+        self.inner.ledger_submit(intent, now).await
+    }
+
+    async fn account_get(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.inner.account_get(id).await
+    }
+
+    async fn transfer_get(&self, id: TransferId) -> Result<Option<Record>, StoreError> {
+        self.inner.transfer_get(id).await
     }
 }

@@ -7,7 +7,7 @@ use octroi_claim::{
     AdvanceError, Claim, ClaimDecision, ClaimKey, NewClaim, NodeId, PayerStanding, PaymentState,
     Recovery, Step,
 };
-use octroi_ledger::{Batch, MemoryBooks, Outcome, Subject, Transfer};
+use octroi_ledger::{Batch, Intent, MemoryBooks, Outcome, Subject, Transfer};
 use octroi_types::{
     Amount, B256, ChainId, ClaimId, CreditId, SettlementId, TenantId, TransactionId, UnixMicros,
     UnixSeconds,
@@ -433,6 +433,20 @@ impl State {
         let mut transfers: Vec<_> = self.transfers.iter().filter(caused).copied().collect();
         transfers.sort_by_key(|transfer| (transfer.created_at, transfer.id));
         transfers
+    }
+
+    pub(super) fn ledger_submit(
+        &mut self,
+        intent: &Intent,
+        now: UnixMicros,
+    ) -> Result<Outcome, StoreError> {
+        let decided = octroi_ledger::decide(&self.books, intent, now);
+        let decision = decided.map_err(|error| StoreError::Inconsistent {
+            reason: error.to_string(),
+        })?;
+        self.books.apply(&decision.effects);
+        self.transfers.extend(decision.effects.transfers);
+        Ok(decision.outcome)
     }
 
     /// Writes a change: the books first, because only they can refuse.
