@@ -247,7 +247,7 @@ impl Purchase<'_> {
             }
             left -= 1;
             let after = answer.retry_after();
-            self.console.waiting(after, left);
+            self.console.waiting(&answer.explanation(), after, left);
             tokio::time::sleep(after).await;
         }
     }

@@ -132,6 +132,12 @@ impl Answer {
         }
     }
 
+    /// What the server says about a refusal, for people.
+    pub(crate) fn explanation(&self) -> String {
+        let (code, message) = self.reason();
+        explained(&code, &message)
+    }
+
     /// The server's code and sentence about a refusal: from the receipt, the terms or the body.
     fn reason(&self) -> (String, String) {
         if let Some(receipt) = self.receipt().filter(|receipt| !receipt.success)

@@ -115,11 +115,13 @@ impl Console {
         self.say(&text);
     }
 
-    /// The same payment will be sent again.
-    pub(crate) fn waiting(&self, after: Duration, left: u32) {
+    /// The same payment will be sent again, because the server said this.
+    pub(crate) fn waiting(&self, said: &str, after: Duration, left: u32) {
         let seconds = after.as_secs();
+        let said = said.trim_end_matches('.');
+        let tries = if left == 1 { "try" } else { "tries" };
         self.say(&format!(
-            "no answer yet; sending the same payment again in {seconds} s ({left} tries left)"
+            "not yet: {said}; sending the same payment again in {seconds} s ({left} {tries} left)"
         ));
     }
 
@@ -136,7 +138,7 @@ impl Console {
     /// What the server says about the money.
     pub(crate) fn receipt(&self, terms: &TermsView, receipt: Option<&SettleResponse>) {
         let Some(receipt) = receipt else {
-            self.remark("the server sent no receipt");
+            self.remark("the server sent no receipt: it does not say that anything was charged");
             return;
         };
         if !receipt.success {

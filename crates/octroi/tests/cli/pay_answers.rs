@@ -61,6 +61,17 @@ async fn a_settlement_that_stays_pending_is_not_given_up_as_failed() {
 }
 
 #[tokio::test]
+async fn who_waits_is_told_what_the_server_says() {
+    let pending = |_: &_, _| Some(answer(503, &[("retry-after", "0")], PENDING));
+    let seller = Seller::start(Selling::default(), pending).await;
+    let ran = Folder::new().pay(&["--retries", "1", &seller.url()]).await;
+    let said = "not yet: settlement_pending: The settlement was sent";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    let again = "do not sign a new one; sending the same payment again in 0 s (0 tries left)";
+    assert!(ran.err.contains(again), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn a_refused_payment_is_not_signed_again() {
     let refuse = |_: &_, _| {
         let body = r#"{"x402Version":1,"error":"insufficient_funds","accepts":[]}"#;
