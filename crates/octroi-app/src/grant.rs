@@ -217,7 +217,7 @@ impl Grant {
     /// was killed before it was sure: that payment must be as sure as this route wants it before
     /// anything is done for it.
     async fn credit_is_sure(&self) -> Result<(), SettleFailure> {
-        let (Some(credit), true) = (self.claim.covered_by, self.level > Level::Included) else {
+        let Some(credit) = self.claim.covered_by else {
             return Ok(());
         };
         let found = self.inner.store.credit_get(credit).await;

@@ -6,7 +6,7 @@ use octroi_ledger::Draw;
 use octroi_types::{Amount, Mode, PaywallId, TenantId, UnixMicros};
 
 use crate::grant::{Grant, draw, usable};
-use crate::key::{Key, Spending, day_of};
+use crate::key::{Key, Spending};
 
 /// What is to be bought, from where and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub fn decide_charge(
         .ok_or(ChargeRefusal::TotalCap { left: Amount::ZERO })?;
     Ok(Charge {
         draws,
+        day: spent.day,
         spent,
-        day: spent.day.max(day_of(ask.now)),
     })
 }

@@ -89,7 +89,7 @@ impl Key {
 }
 
 /// The UTC day of a moment, counted from 1970.
-pub(crate) const fn day_of(at: UnixMicros) -> i64 {
+const fn day_of(at: UnixMicros) -> i64 {
     at.0.div_euclid(DAY_US)
 }
 

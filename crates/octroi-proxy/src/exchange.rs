@@ -92,7 +92,7 @@ impl Exchange {
             let (sale, method) = (&self.sale, &self.parts.method);
             refused::settlement(sale, method, self.via, failure, given_up)
         };
-        if let SettleFailure::TooEarly { .. } = failure {
+        if matches!(failure, SettleFailure::TooEarly { .. }) {
             self.underway.leave();
             send(head, refusal(GivenUp::Open));
             grant.give_up_when_sure().await;

@@ -113,8 +113,9 @@ pub(crate) fn settlement(
             respond::add_credit(&mut response, given_up);
             response
         }
-        SettleFailure::Pending { tx_hash } => undecided(sale, via, *tx_hash, given_up),
-        SettleFailure::TooEarly { tx_hash } => undecided(sale, via, *tx_hash, given_up),
+        SettleFailure::Pending { tx_hash } | SettleFailure::TooEarly { tx_hash } => {
+            undecided(sale, via, *tx_hash, given_up)
+        }
         SettleFailure::Fenced => undecided(sale, via, None, given_up),
         SettleFailure::Unavailable(code) => unavailable(sale, *code, given_up),
     }

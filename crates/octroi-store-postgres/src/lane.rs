@@ -14,7 +14,6 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::{error, warn};
 
 use crate::columns::Columns;
-use crate::command::Command;
 use crate::connection::{Connection, Connector};
 use crate::days::{self, Days};
 use crate::fault::{Fault, Remedy, store_error, unavailable};
@@ -22,6 +21,7 @@ use crate::options::{Commit, PostgresOptions};
 use crate::postings::Posted;
 use crate::session::{self, Session};
 use crate::transfers;
+use octroi_store::call::Command;
 
 /// How often a batch is decided again on what others did before it.
 const ATTEMPTS: u32 = 6;

@@ -51,7 +51,6 @@ mod claims;
 #[cfg(feature = "test-cluster")]
 pub mod cluster;
 mod columns;
-mod command;
 mod connection;
 mod credits;
 mod days;

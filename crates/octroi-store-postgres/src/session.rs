@@ -18,7 +18,6 @@ use octroi_store::plan::{self, Change, CreditChange};
 use octroi_store::{EarlierTerms, StoreError};
 
 use crate::claims::{Claims, StoredClaim};
-use crate::command::{Command, NodeBeat, Publish};
 use crate::connection::Connection;
 use crate::credits::Credits;
 use crate::events::Events;
@@ -33,6 +32,7 @@ use crate::settlements::Settlements;
 use crate::states::States;
 use crate::transactions::Transactions;
 use crate::watched::WatchedClaims;
+use octroi_store::call::{Command, NodeBeat, Publish};
 
 use octroi_claim::PaymentState;
 use octroi_types::UnixMicros;
@@ -179,7 +179,7 @@ pub(crate) fn answer(commands: &mut [Command], outcomes: Vec<Outcome>) {
     for command in commands {
         if let Command::LedgerSubmit(call) = command {
             // The answer is there, so that deciding on it cannot fail.
-            call.decide(|_| outcomes.next().ok_or_else(|| not_decided().into()))
+            call.decide(|_| outcomes.next().ok_or_else(|| Fault::from(not_decided())))
                 .ok();
         }
     }

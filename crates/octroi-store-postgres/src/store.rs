@@ -21,10 +21,6 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::audit::{AuditError, audit};
-use crate::command::{
-    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Submit,
-    Vanish,
-};
 use crate::connection::{Connection, Connector};
 use crate::fault::unavailable;
 use crate::lane::Lane;
@@ -33,6 +29,10 @@ use crate::readers::{Readers, Reading};
 use crate::schema::{MIGRATIONS, migrate};
 use crate::{
     accounts, arrivals, claims, credits, events, settlements, transactions, transfers, watched,
+};
+use octroi_store::call::{
+    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Submit,
+    Vanish,
 };
 
 /// A store in a PostgreSQL database, which it may share with the stores of other nodes.

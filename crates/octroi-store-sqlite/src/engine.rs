@@ -3,10 +3,10 @@
 use octroi_store::StoreError;
 use rusqlite::Connection;
 
-use crate::command::Command;
 use crate::fault::{Fault, fails_all, store_error};
 use crate::session::{Leases, Session, Tables};
 use crate::transfers::SqlBooks;
+use octroi_store::call::Command;
 
 /// What commits batches over one connection. After a batch that was not committed it knows things
 /// that are not stored, and another one must be loaded.

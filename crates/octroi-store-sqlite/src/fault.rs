@@ -1,6 +1,7 @@
 //! How a call fails inside the writer.
 
 use octroi_store::StoreError;
+use octroi_store::call::CallFault;
 use rusqlite::ErrorCode;
 
 /// Why a call was not done.
@@ -12,6 +13,15 @@ pub(crate) enum Fault {
     Broken(StoreError),
     /// A statement failed.
     Database(rusqlite::Error),
+}
+
+impl CallFault for Fault {
+    fn into_refusal(self) -> Result<StoreError, Self> {
+        match self {
+            Self::Refused(error) => Ok(error),
+            fault @ (Self::Broken(_) | Self::Database(_)) => Err(fault),
+        }
+    }
 }
 
 impl From<StoreError> for Fault {

@@ -15,7 +15,6 @@ mod audit;
 mod backup;
 mod claims;
 mod columns;
-mod command;
 mod connection;
 mod credits;
 mod engine;

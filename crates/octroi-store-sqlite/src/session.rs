@@ -16,7 +16,6 @@ use octroi_types::UnixMicros;
 use rusqlite::Connection;
 
 use crate::claims::{Claims, StoredClaim, unfinished};
-use crate::command::{Command, Publish, Submit};
 use crate::credits::Credits;
 use crate::events::Events;
 use crate::fault::Fault;
@@ -27,6 +26,7 @@ use crate::settlements::Settlements;
 use crate::transactions::Transactions;
 use crate::transfers::SqlBooks;
 use crate::watched::WatchedClaims;
+use octroi_store::call::{Command, Publish, Submit};
 
 /// Until when each node is believed alive. It lives as long as the process: whoever owned a claim
 /// before it is dead.

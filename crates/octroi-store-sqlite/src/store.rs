@@ -20,10 +20,6 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::audit::{AuditError, audit};
-use crate::command::{
-    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Submit,
-    Vanish,
-};
 use crate::connection::{ProcessLock, open_writer};
 use crate::engine::Engine;
 use crate::fault::unavailable;
@@ -32,6 +28,10 @@ use crate::readers::Readers;
 use crate::writer::{Message, Writer};
 use crate::{
     accounts, arrivals, claims, credits, events, settlements, transactions, transfers, watched,
+};
+use octroi_store::call::{
+    AddAttempt, Advance, Call, Command, Facts, Finish, Include, NodeBeat, Publish, Recover, Submit,
+    Vanish,
 };
 
 /// A store in one SQLite file, owned by this process until it is closed.
@@ -113,10 +113,14 @@ impl ClaimStore for SqliteStore {
         &self,
         node: NodeId,
         lease_until: UnixMicros,
-        _now: UnixMicros,
+        now: UnixMicros,
     ) -> Result<(), StoreError> {
-        self.call(Command::NodeBeat, NodeBeat { node, lease_until })
-            .await
+        let beat = NodeBeat {
+            node,
+            lease_until,
+            now,
+        };
+        self.call(Command::NodeBeat, beat).await
     }
 
     async fn claim_make(&self, request: ClaimRequest) -> Result<ClaimOutcome, StoreError> {

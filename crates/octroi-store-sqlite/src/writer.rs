@@ -14,12 +14,12 @@ use rusqlite::Connection;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use crate::command::Command;
 use crate::connection::{ProcessLock, open_writer_again};
 use crate::engine::{BatchFault, Engine};
 use crate::fault::{store_error, unavailable};
 use crate::options::{Commit, OpenError, SqliteOptions};
 use crate::session::Leases;
+use octroi_store::call::Command;
 
 /// The writer.
 pub(crate) struct Writer {

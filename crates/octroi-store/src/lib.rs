@@ -9,6 +9,7 @@
 //! What becomes of a claim is decided by `octroi-claim`, what becomes of money by `octroi-ledger`;
 //! a backend loads what they ask for, and writes what they answer, inside one transaction.
 
+pub mod call;
 mod claim;
 mod credit;
 mod error;

@@ -7,9 +7,9 @@ use octroi_store::{ClaimOutcome, ClaimRequest, plan};
 
 use super::Session;
 use crate::claims::StoredClaim;
-use crate::command::{Advance, Recover};
 use crate::fault::Fault;
 use crate::wallets::WalletId;
+use octroi_store::call::{Advance, Recover};
 
 impl Session {
     pub(super) fn claim_make(&mut self, request: &ClaimRequest) -> Result<ClaimOutcome, Fault> {

@@ -10,7 +10,6 @@ use octroi_types::{Address, B256, ChainId, CreditId, SettlementId, TenantId};
 use super::Session;
 use crate::claims::Claims;
 use crate::columns::column;
-use crate::command::{Command, Facts, Recover};
 use crate::connection::Connection;
 use crate::credits::Credits;
 use crate::failures::Failures;
@@ -24,6 +23,7 @@ use crate::settlements::Settlements;
 use crate::transactions::Transactions;
 use crate::wallets::{self, WalletId};
 use crate::watched::WatchedClaims;
+use octroi_store::call::{Command, Facts, Recover};
 
 /// What a batch needs, by the questions alone.
 #[derive(Default)]

@@ -7,8 +7,8 @@ use octroi_types::{B256, SettlementId, UnixMicros};
 
 use super::Session;
 use crate::claims::StoredClaim;
-use crate::command::{AddAttempt, Facts, Finish, Include, Vanish};
 use crate::fault::Fault;
+use octroi_store::call::{AddAttempt, Facts, Finish, Include, Vanish};
 
 impl Session {
     pub(super) fn settlement_open(&mut self, new: &NewSettlement) -> Result<OpenOutcome, Fault> {

@@ -8,8 +8,8 @@ use rusqlite::ErrorCode;
 
 use super::Session;
 use crate::claims::StoredClaim;
-use crate::command::{Advance, Recover};
 use crate::fault::Fault;
+use octroi_store::call::{Advance, Recover};
 
 impl Session<'_, '_> {
     pub(super) fn claim_make(&mut self, request: &ClaimRequest) -> Result<ClaimOutcome, Fault> {
